@@ -1,0 +1,3 @@
+import { open } from '../../db/src/open.js';
+
+export const rows = open;

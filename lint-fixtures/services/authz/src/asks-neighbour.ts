@@ -1,0 +1,3 @@
+import { tokens } from '../../identity/src/tokens.js';
+
+export const rows = tokens;

@@ -1,0 +1,3 @@
+import { all } from '../../../libs/testkit/src/platform.js';
+
+export const everything = all;

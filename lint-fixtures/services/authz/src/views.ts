@@ -1,0 +1,3 @@
+import { isFault } from '@vivarium/fault/fault';
+
+export const views = isFault;

@@ -1,0 +1,98 @@
+// `npm test`: installs and builds what is missing, then runs the suites and says what could not be run.
+//
+// --suites=A,B       which (or VIVARIUM_SUITES): unit (libs, services, scripts), e2e (the product in one process),
+//                    e2e:services (the same files against separate services on real servers). Default: unit,e2e.
+// VIVARIUM_RESULTS   folder for the results in JSON, one file a suite. Default: .cache/results.
+// VIVARIUM_SKIPS     file to which suites append a line for what they could not run. Default: skips.txt in that folder.
+// Arguments go to Jest: a path, -t NAME, …
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build } from './build.mjs';
+import { ensureInstalled } from './install.mjs';
+import { launch } from './launch.mjs';
+import { Complaint, repositoryRoot, runScript } from './node24.mjs';
+
+const JEST = ['--disable-warning=ExperimentalWarning', '--experimental-vm-modules', 'node_modules/jest/bin/jest.js'];
+const SUITES_FLAG = '--suites=';
+const SUITES = {
+  unit: { folder: 'libs', select: 'unit', target: 'all', flags: [], timeoutMs: 12 * 60_000 },
+  // These start the product itself, and two cores carry one of it.
+  e2e: {
+    folder: 'services/platform/e2e',
+    select: 'e2e',
+    target: 'all',
+    flags: ['--runInBand'],
+    timeoutMs: 10 * 60_000,
+  },
+  'e2e:services': {
+    folder: 'services/platform/e2e',
+    select: 'e2e',
+    target: 'services',
+    flags: ['--runInBand'],
+    timeoutMs: 12 * 60_000,
+  },
+};
+
+await runScript(async () => {
+  const suites = suiteNames()
+    .split(',')
+    .map((name) => [name, suiteNamed(name)]);
+  const results = resolve(repositoryRoot, process.env.VIVARIUM_RESULTS || join('.cache', 'results'));
+  const skips = process.env.VIVARIUM_SKIPS || join(results, 'skips.txt');
+  mkdirSync(results, { recursive: true });
+  if (!process.env.VIVARIUM_SKIPS) rmSync(skips, { force: true });
+
+  await ensureInstalled(repositoryRoot, 'dev');
+  await build(repositoryRoot);
+  let exitCode = 0;
+  for (const [name, suite] of suites) exitCode = Math.max(exitCode, await runSuite(name, suite, results, skips));
+  reportSkips(skips);
+  return exitCode;
+});
+
+function suiteNames() {
+  const given = process.argv.find((arg) => arg.startsWith(SUITES_FLAG));
+  return given?.slice(SUITES_FLAG.length) || process.env.VIVARIUM_SUITES || 'unit,e2e';
+}
+
+function suiteNamed(name) {
+  const suite = SUITES[name];
+  if (suite === undefined) {
+    throw new Complaint(`${SUITES_FLAG} names "${name}", which is none of ${Object.keys(SUITES).join(', ')}.`);
+  }
+  return suite;
+}
+
+async function runSuite(name, { folder, select, target, flags, timeoutMs }, results, skips) {
+  const output = join(results, `${name.replace(':', '-')}.json`);
+  rmSync(output, { force: true });
+  if (!hasSpecs(join(repositoryRoot, folder))) {
+    console.log(`${name}: no tests in ${folder}.`);
+    return 0;
+  }
+  const args = process.argv.slice(2).filter((arg) => !arg.startsWith(SUITES_FLAG));
+  // With arguments, one suite may well hold nothing of what was asked for.
+  const optional = args.length > 0 ? ['--passWithNoTests'] : [];
+  return launch(repositoryRoot, [...JEST, ...flags, ...optional, '--json', `--outputFile=${output}`, ...args], {
+    env: { VIVARIUM_SUITE: select, VIVARIUM_TARGET: target, VIVARIUM_SKIPS: skips },
+    timeoutMs,
+  });
+}
+
+function hasSpecs(folder) {
+  return (
+    existsSync(folder) && readdirSync(folder, { recursive: true }).some((name) => String(name).endsWith('.spec.ts'))
+  );
+}
+
+function reportSkips(file) {
+  if (!existsSync(file)) return;
+  const lines = new Set(
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line.trim() !== ''),
+  );
+  if (lines.size === 0) return;
+  console.log('\nNot run here:');
+  for (const line of lines) console.log(`  - ${line}`);
+}
