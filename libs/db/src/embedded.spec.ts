@@ -9,11 +9,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { jest } from '@jest/globals';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
 import { isAlive, readPostmasterFile } from './postmaster-file.js';
 
 const OWNER = fileURLToPath(new URL('./embedded.fixture.mjs', import.meta.url));
+
+// Making a database takes seconds on a busy machine.
+jest.setTimeout(60_000);
 
 describe('a PostgreSQL of our own', () => {
   const folders: string[] = [];

@@ -16,6 +16,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { types } from 'node:util';
 import { Fault, isFault } from '@vivarium/fault/fault';
 import pg from 'pg';
 import { findPrograms, type Programs, type RunAs, spawnAs } from './postgres-programs.js';
@@ -148,7 +149,7 @@ class Server {
         return await this.launchOnce();
       } catch (error) {
         // After the server was killed, its other processes take a moment to notice and to let go of the folder.
-        const passing = error instanceof Error && /still in use|already exists/.test(String(error.cause));
+        const passing = types.isNativeError(error) && /still in use|already exists/.test(String(error.cause));
         if (!passing || Date.now() - started > 10_000) throw error;
         await sleep(100);
       }
@@ -210,7 +211,9 @@ class Server {
       await this.own();
       this.log(`PostgreSQL is ready again on 127.0.0.1:${this.port}`);
     } catch (error) {
-      this.log(error instanceof Error ? error.message : `PostgreSQL cannot start again: see ${this.cluster.logFile}`);
+      this.log(
+        types.isNativeError(error) ? error.message : `PostgreSQL cannot start again: see ${this.cluster.logFile}`,
+      );
     }
   }
 
@@ -461,9 +464,9 @@ function freePort(): Promise<number> {
 }
 
 function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+  return types.isNativeError(error) && 'code' in error && error.code === code;
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be opened';
+  return types.isNativeError(error) && 'code' in error ? String(error.code) : 'it cannot be opened';
 }
