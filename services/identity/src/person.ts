@@ -1,0 +1,22 @@
+import { Fault } from '@vivarium/fault/fault';
+
+const EMAIL = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,189}$/u;
+const NAME_LENGTH_MAX = 200;
+
+/** An address of the form `a@b`, in lower case. Only a message that arrives proves more. Throws Fault('invalid'). */
+export function parseEmail(text: string): string {
+  const email = text.trim().toLowerCase();
+  if (!EMAIL.test(email)) {
+    throw new Fault('invalid', `"${email.slice(0, 80)}" is no e-mail address: it needs the form somebody@example.org.`);
+  }
+  return email;
+}
+
+/** The name that people read. Throws Fault('invalid') over 200 characters or with control characters. */
+export function parsePersonName(text: string): string {
+  const name = text.trim();
+  if (name.length > NAME_LENGTH_MAX || /\p{Cc}/u.test(name)) {
+    throw new Fault('invalid', `A name has at most ${NAME_LENGTH_MAX} characters and no line breaks.`);
+  }
+  return name;
+}
