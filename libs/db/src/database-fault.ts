@@ -15,6 +15,13 @@ const UNAVAILABLE_CODES = new Set([
   '08003',
   '08004',
   '08006',
+  'P1001', // Prisma: cannot reach the server
+  'P1002',
+  'P1008',
+  'P1017', // Prisma: the server closed the connection
+  'P2024', // Prisma: no connection of the pool became free
+  'P2028', // Prisma: a transaction could not begin, or was open too long
+  'P2037', // Prisma: too many clients
   'ECONNREFUSED',
   'ECONNRESET',
   'EHOSTUNREACH',
