@@ -8,15 +8,19 @@ import { describeBus } from './bus.conformance.js';
 import type { Bus } from './bus.js';
 import { openNatsBus } from './nats.js';
 import { natsAddressOf } from './nats-address.js';
+import { describeRpc } from './rpc.conformance.js';
 
 const silent = { error: () => undefined };
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-describeBus('NATS', async () => {
+async function aNetwork(): Promise<BusWorld> {
   const server = await aServer();
   const url = `${server.env.NATS_URL}`;
   return { connect: (service, log) => openNatsBus({ url, service, log }), stop: () => server.stop() };
-});
+}
+
+describeBus('NATS', aNetwork);
+describeRpc('NATS', aNetwork);
 
 describe('the address of NATS', () => {
   it.each([
