@@ -81,7 +81,8 @@ function npm(root, args) {
     let interrupted = 0;
     const stop = (signal) => {
       interrupted = signal === 'SIGINT' ? 130 : 143;
-      child.kill('SIGTERM');
+      // Asked politely, npm rolls back for a minute. A half-made folder does no harm: the next install begins with removing it.
+      child.kill('SIGKILL');
     };
     process.on('SIGINT', stop);
     process.on('SIGTERM', stop);
