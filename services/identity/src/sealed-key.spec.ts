@@ -9,13 +9,12 @@ describe('a sealed key', () => {
     const privateKey = openSealedKey('k1', sealedKey, sealingKey);
     if (privateKey === undefined) throw new Error('it does not open');
     const signature = sign(null, Buffer.from('hello'), privateKey);
-    const publicKey = createPublicKey({ key: publicJwk, format: 'jwk' });
+    const publicKey = createPublicKey({ key: { ...publicJwk }, format: 'jwk' });
     expect(verify(null, Buffer.from('hello'), publicKey, signature)).toBe(true);
   });
 
   it('publishes nothing private', () => {
-    expect(publicJwk).toMatchObject({ kty: 'OKP', crv: 'Ed25519' });
-    expect(publicJwk.d).toBeUndefined();
+    expect(publicJwk).toEqual({ kty: 'OKP', crv: 'Ed25519', x: expect.stringMatching(/^[\w-]{43}$/) });
   });
 
   it('stays closed under another sealing key, for another kid, and when a bit was changed', () => {

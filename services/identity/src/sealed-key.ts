@@ -3,7 +3,6 @@ import {
   createDecipheriv,
   createPrivateKey,
   generateKeyPairSync,
-  type JsonWebKey,
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
@@ -11,20 +10,28 @@ import {
 const NONCE_SIZE_BYTES = 12;
 const TAG_SIZE_BYTES = 16;
 
+/** The public half of an Ed25519 key. Source: RFC 8037. */
+export interface PublicJwk {
+  readonly kty: string;
+  readonly crv: string;
+  readonly x: string;
+}
+
 export interface NewKey {
-  readonly publicJwk: JsonWebKey;
+  readonly publicJwk: PublicJwk;
   readonly sealedKey: Uint8Array<ArrayBuffer>;
 }
 
 /** A new Ed25519 key pair, its private half encrypted by AES-256-GCM under `sealingKey` and bound to its `kid`. */
 export function makeSealedKey(kid: string, sealingKey: Uint8Array): NewKey {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const { kty = '', crv = '', x = '' } = publicKey.export({ format: 'jwk' });
   const nonce = randomBytes(NONCE_SIZE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', sealingKey, nonce);
   cipher.setAAD(Buffer.from(kid));
   const sealed = [cipher.update(privateKey.export({ type: 'pkcs8', format: 'der' })), cipher.final()];
   return {
-    publicJwk: publicKey.export({ format: 'jwk' }),
+    publicJwk: { kty, crv, x },
     sealedKey: new Uint8Array(Buffer.concat([nonce, cipher.getAuthTag(), ...sealed])),
   };
 }

@@ -1,0 +1,91 @@
+import type { Db, Tx } from './db.js';
+import { Prisma } from './gen/prisma/client.js';
+
+/** An account as every credential needs it. */
+export interface AccountFacts {
+  readonly accountId: string;
+  readonly login: string;
+  readonly kind: string;
+  readonly superuser: boolean;
+  readonly disabled: boolean;
+  readonly deleted: boolean;
+  readonly accountVersion: bigint;
+}
+
+export interface PasswordFacts extends AccountFacts {
+  readonly hash: string | null;
+}
+
+export interface SessionFacts extends AccountFacts {
+  readonly id: string;
+  readonly lastUsedAt: Date;
+  readonly expiresAt: Date;
+  readonly revokedAt: Date | null;
+  readonly version: bigint;
+}
+
+/** A token with its owner (as the account) and the account that made it. */
+export interface TokenFacts extends AccountFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: string[];
+  readonly restrictions: Prisma.JsonValue;
+  readonly expiresAt: Date;
+  readonly revokedAt: Date | null;
+  readonly lastUsedAt: Date | null;
+  readonly remainingUses: bigint | null;
+  readonly version: bigint;
+  readonly makerId: string;
+  readonly makerLogin: string;
+  readonly makerDisabled: boolean;
+  readonly makerVersion: bigint;
+}
+
+// Each is one statement and so one snapshot: the versions are those of the very facts beside them.
+const ACCOUNT = Prisma.sql`
+  a.id AS "accountId", a.login, a.kind, a.superuser, a.disabled, a.deleted_at IS NOT NULL AS deleted,
+  a.version AS "accountVersion"`;
+
+/** Relies on accounts_login_key. */
+export async function findPasswordFacts(db: Db | Tx, login: string): Promise<PasswordFacts | undefined> {
+  const rows = await db.$queryRaw<PasswordFacts[]>`
+    SELECT ${ACCOUNT}, p.hash FROM accounts a LEFT JOIN passwords p ON p.account_id = a.id WHERE a.login = ${login}`;
+  return rows[0];
+}
+
+/** Relies on accounts_pkey. */
+export async function findAccountFacts(db: Db | Tx, id: string): Promise<AccountFacts | undefined> {
+  const rows = await db.$queryRaw<AccountFacts[]>`SELECT ${ACCOUNT} FROM accounts a WHERE a.id = ${id}`;
+  return rows[0];
+}
+
+/** Relies on sessions_sha256_key or sessions_pkey. */
+export async function findSessionFacts(
+  db: Db | Tx,
+  by: { readonly sha256: Uint8Array } | { readonly id: string },
+): Promise<SessionFacts | undefined> {
+  const rows = await db.$queryRaw<SessionFacts[]>`
+    SELECT ${ACCOUNT}, s.id, s.last_used_at AS "lastUsedAt", s.expires_at AS "expiresAt", s.revoked_at AS "revokedAt",
+      s.version
+    FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE ${keyOf('s', by)}`;
+  return rows[0];
+}
+
+/** Relies on tokens_sha256_key or tokens_pkey. */
+export async function findTokenFacts(
+  db: Db | Tx,
+  by: { readonly sha256: Uint8Array } | { readonly id: string },
+): Promise<TokenFacts | undefined> {
+  const rows = await db.$queryRaw<TokenFacts[]>`
+    SELECT ${ACCOUNT}, t.id, t.name, t.scopes, t.restrictions, t.expires_at AS "expiresAt",
+      t.revoked_at AS "revokedAt", t.last_used_at AS "lastUsedAt", t.remaining_uses AS "remainingUses", t.version,
+      m.id AS "makerId", m.login AS "makerLogin", m.disabled OR m.deleted_at IS NOT NULL AS "makerDisabled",
+      m.version AS "makerVersion"
+    FROM tokens t JOIN accounts a ON a.id = t.owner_id JOIN accounts m ON m.id = t.maker_id WHERE ${keyOf('t', by)}`;
+  return rows[0];
+}
+
+function keyOf(table: 's' | 't', by: { readonly sha256: Uint8Array } | { readonly id: string }): Prisma.Sql {
+  const row = Prisma.raw(table);
+  return 'id' in by ? Prisma.sql`${row}.id = ${by.id}` : Prisma.sql`${row}.sha256 = ${Buffer.from(by.sha256)}`;
+}
