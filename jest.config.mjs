@@ -7,7 +7,7 @@ const endToEnd = '<rootDir>/services/platform/e2e/';
 // Sources are tested as they are: SWC transpiles, workspace imports resolve to sources by the `source` condition.
 export default {
   testEnvironment: 'node',
-  testEnvironmentOptions: { customExportConditions: ['source', 'node', 'import'] },
+  testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
   roots: ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/scripts'],
   testMatch: suite === 'e2e' ? [`${endToEnd}**/*.spec.ts`] : ['**/*.spec.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...(suite === 'unit' ? [endToEnd] : [])],

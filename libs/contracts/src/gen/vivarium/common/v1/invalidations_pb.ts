@@ -12,10 +12,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/common/v1/invalidations.proto.
  */
 export const file_vivarium_common_v1_invalidations: GenFile = /*@__PURE__*/
-  fileDesc("CiZ2aXZhcml1bS9jb21tb24vdjEvaW52YWxpZGF0aW9ucy5wcm90bxISdml2YXJpdW0uY29tbW9uLnYxIloKDEludmFsaWRhdGlvbhINCgVlcG9jaBgBIAEoCRILCgNzZXEYAiABKAMSLgoFZmFjdHMYAyADKAsyHy52aXZhcml1bS5jb21tb24udjEuRmFjdFZlcnNpb24iPQoPQWNrbm93bGVkZ2VtZW50Eg4KBmhvbGRlchgBIAEoCRINCgVlcG9jaBgCIAEoCRILCgNzZXEYAyABKAMiHgoMTGVhc2VSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCSI9Cg1MZWFzZVJlc3BvbnNlEg0KBWVwb2NoGAEgASgJEgsKA3NlcRgCIAEoAxIQCghsZWFzZV9tcxgDIAEoA2IGcHJvdG8z", [file_vivarium_common_v1_facts]);
+  fileDesc("CiZ2aXZhcml1bS9jb21tb24vdjEvaW52YWxpZGF0aW9ucy5wcm90bxISdml2YXJpdW0uY29tbW9uLnYxIloKDEludmFsaWRhdGlvbhINCgVlcG9jaBgBIAEoCRILCgNzZXEYAiABKAMSLgoFZmFjdHMYAyADKAsyHy52aXZhcml1bS5jb21tb24udjEuRmFjdFZlcnNpb24iPQoPQWNrbm93bGVkZ2VtZW50Eg4KBmhvbGRlchgBIAEoCRINCgVlcG9jaBgCIAEoCRILCgNzZXEYAyABKAMiOgoMTGVhc2VSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRINCgVlcG9jaBgCIAEoCRILCgNzZXEYAyABKAMiPQoNTGVhc2VSZXNwb25zZRINCgVlcG9jaBgBIAEoCRILCgNzZXEYAiABKAMSEAoIbGVhc2VfbXMYAyABKANiBnByb3RvMw", [file_vivarium_common_v1_facts]);
 
 /**
  * One numbered piece of news of one service: facts under these tags are older than these versions.
+ * The tag `channel:<id>` of the packages service is also the work event of the indexers: the channel has that generation now.
  * Numbers have no gaps within an epoch; a gap or a new epoch makes a holder forget everything of that service.
  *
  * @generated from message vivarium.common.v1.Invalidation
@@ -78,11 +79,23 @@ export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
  */
 export type LeaseRequest = Message<"vivarium.common.v1.LeaseRequest"> & {
   /**
-   * Id of one gateway process.
+   * A name that one gateway process makes for itself at random when it starts.
    *
    * @generated from field: string holder = 1;
    */
   holder: string;
+
+  /**
+   * What it has dropped already.
+   *
+   * @generated from field: string epoch = 2;
+   */
+  epoch: string;
+
+  /**
+   * @generated from field: int64 seq = 3;
+   */
+  seq: bigint;
 };
 
 /**
@@ -93,7 +106,8 @@ export const LeaseRequestSchema: GenMessage<LeaseRequest> = /*@__PURE__*/
   messageDesc(file_vivarium_common_v1_invalidations, 2);
 
 /**
- * All that was committed before the question is among the first `seq`.
+ * All that was committed before the question is among the first `seq`. The lease runs from the holder's own time of asking,
+ * and only once it holds all of them.
  *
  * @generated from message vivarium.common.v1.LeaseResponse
  */

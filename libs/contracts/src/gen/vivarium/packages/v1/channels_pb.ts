@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/packages/v1/channels.proto.
  */
 export const file_vivarium_packages_v1_channels: GenFile = /*@__PURE__*/
-  fileDesc("CiN2aXZhcml1bS9wYWNrYWdlcy92MS9jaGFubmVscy5wcm90bxIUdml2YXJpdW0ucGFja2FnZXMudjEiIwoSRmluZENoYW5uZWxSZXF1ZXN0Eg0KBWxvZ2luGAEgASgJIngKE0ZpbmRDaGFubmVsUmVzcG9uc2USLgoHY2hhbm5lbBgBIAEoCzIdLnZpdmFyaXVtLnBhY2thZ2VzLnYxLkNoYW5uZWwSMQoIdmVyc2lvbnMYAiADKAsyHy52aXZhcml1bS5jb21tb24udjEuRmFjdFZlcnNpb24izgEKB0NoYW5uZWwSCgoCaWQYASABKAkSDQoFbG9naW4YAiABKAkSDAoEa2luZBgDIAEoCRIaChJkZWZhdWx0X3Zpc2liaWxpdHkYBCABKAkSEwoLaW5jYXJuYXRpb24YBSABKAkSEgoKZ2VuZXJhdGlvbhgGIAEoAxINCgVmbG9vchgHIAEoAxIvCglhdWRpZW5jZXMYCCADKAsyHC52aXZhcml1bS5jb21tb24udjEuQXVkaWVuY2USFQoNY3JlYXRlZF9hdF9tcxgJIAEoAyJVCgxBd2FpdFJlcXVlc3QSEgoKY2hhbm5lbF9pZBgBIAEoCRIMCgRraW5kGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSDwoHd2FpdF9tcxgEIAEoAyJGCg1Bd2FpdFJlc3BvbnNlEhAKCHJlYWRhYmxlGAEgASgIEhIKCmdlbmVyYXRpb24YAiABKAMSDwoHaW5kZXhlZBgDIAEoAyI4Cg5DaGFubmVsQ2hhbmdlZBISCgpjaGFubmVsX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAMiRwoPQ2hhbm5lbFJlYWRhYmxlEhIKCmNoYW5uZWxfaWQYASABKAkSDAoEa2luZBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgDMrkBCghDaGFubmVscxJbCgRGaW5kEigudml2YXJpdW0ucGFja2FnZXMudjEuRmluZENoYW5uZWxSZXF1ZXN0Gikudml2YXJpdW0ucGFja2FnZXMudjEuRmluZENoYW5uZWxSZXNwb25zZRJQCgVBd2FpdBIiLnZpdmFyaXVtLnBhY2thZ2VzLnYxLkF3YWl0UmVxdWVzdBojLnZpdmFyaXVtLnBhY2thZ2VzLnYxLkF3YWl0UmVzcG9uc2UyXQoNSW52YWxpZGF0aW9ucxJMCgVMZWFzZRIgLnZpdmFyaXVtLmNvbW1vbi52MS5MZWFzZVJlcXVlc3QaIS52aXZhcml1bS5jb21tb24udjEuTGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_vivarium_common_v1_facts, file_vivarium_common_v1_invalidations]);
+  fileDesc("CiN2aXZhcml1bS9wYWNrYWdlcy92MS9jaGFubmVscy5wcm90bxIUdml2YXJpdW0ucGFja2FnZXMudjEiIwoSRmluZENoYW5uZWxSZXF1ZXN0Eg0KBWxvZ2luGAEgASgJIngKE0ZpbmRDaGFubmVsUmVzcG9uc2USLgoHY2hhbm5lbBgBIAEoCzIdLnZpdmFyaXVtLnBhY2thZ2VzLnYxLkNoYW5uZWwSMQoIdmVyc2lvbnMYAiADKAsyHy52aXZhcml1bS5jb21tb24udjEuRmFjdFZlcnNpb24izgEKB0NoYW5uZWwSCgoCaWQYASABKAkSDQoFbG9naW4YAiABKAkSDAoEa2luZBgDIAEoCRIaChJkZWZhdWx0X3Zpc2liaWxpdHkYBCABKAkSEwoLaW5jYXJuYXRpb24YBSABKAkSEgoKZ2VuZXJhdGlvbhgGIAEoAxINCgVmbG9vchgHIAEoAxIvCglhdWRpZW5jZXMYCCADKAsyHC52aXZhcml1bS5jb21tb24udjEuQXVkaWVuY2USFQoNY3JlYXRlZF9hdF9tcxgJIAEoAyJVCgxBd2FpdFJlcXVlc3QSEgoKY2hhbm5lbF9pZBgBIAEoCRIMCgRraW5kGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSDwoHd2FpdF9tcxgEIAEoAyJGCg1Bd2FpdFJlc3BvbnNlEhAKCHJlYWRhYmxlGAEgASgIEhIKCmdlbmVyYXRpb24YAiABKAMSDwoHaW5kZXhlZBgDIAEoAyJHCg9DaGFubmVsUmVhZGFibGUSEgoKY2hhbm5lbF9pZBgBIAEoCRIMCgRraW5kGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMyuQEKCENoYW5uZWxzElsKBEZpbmQSKC52aXZhcml1bS5wYWNrYWdlcy52MS5GaW5kQ2hhbm5lbFJlcXVlc3QaKS52aXZhcml1bS5wYWNrYWdlcy52MS5GaW5kQ2hhbm5lbFJlc3BvbnNlElAKBUF3YWl0EiIudml2YXJpdW0ucGFja2FnZXMudjEuQXdhaXRSZXF1ZXN0GiMudml2YXJpdW0ucGFja2FnZXMudjEuQXdhaXRSZXNwb25zZTJdCg1JbnZhbGlkYXRpb25zEkwKBUxlYXNlEiAudml2YXJpdW0uY29tbW9uLnYxLkxlYXNlUmVxdWVzdBohLnZpdmFyaXVtLmNvbW1vbi52MS5MZWFzZVJlc3BvbnNlYgZwcm90bzM", [file_vivarium_common_v1_facts, file_vivarium_common_v1_invalidations]);
 
 /**
  * @generated from message vivarium.packages.v1.FindChannelRequest
@@ -184,31 +184,7 @@ export const AwaitResponseSchema: GenMessage<AwaitResponse> = /*@__PURE__*/
   messageDesc(file_vivarium_packages_v1_channels, 4);
 
 /**
- * News, safe to lose: the channel has a new generation.
- *
- * @generated from message vivarium.packages.v1.ChannelChanged
- */
-export type ChannelChanged = Message<"vivarium.packages.v1.ChannelChanged"> & {
-  /**
-   * @generated from field: string channel_id = 1;
-   */
-  channelId: string;
-
-  /**
-   * @generated from field: int64 generation = 2;
-   */
-  generation: bigint;
-};
-
-/**
- * Describes the message vivarium.packages.v1.ChannelChanged.
- * Use `create(ChannelChangedSchema)` to create a new message.
- */
-export const ChannelChangedSchema: GenMessage<ChannelChanged> = /*@__PURE__*/
-  messageDesc(file_vivarium_packages_v1_channels, 5);
-
-/**
- * News of an indexer: every gateway can read the channel at this generation.
+ * News of an indexer, safe to lose: every gateway can read the channel at this generation.
  *
  * @generated from message vivarium.packages.v1.ChannelReadable
  */
@@ -236,7 +212,7 @@ export type ChannelReadable = Message<"vivarium.packages.v1.ChannelReadable"> & 
  * Use `create(ChannelReadableSchema)` to create a new message.
  */
 export const ChannelReadableSchema: GenMessage<ChannelReadable> = /*@__PURE__*/
-  messageDesc(file_vivarium_packages_v1_channels, 6);
+  messageDesc(file_vivarium_packages_v1_channels, 5);
 
 /**
  * @generated from service vivarium.packages.v1.Channels
