@@ -1,7 +1,7 @@
 import { Fault, type FaultCode } from '@vivarium/fault/fault';
 import type { Audience, Visibility } from './audience.js';
 import { type Caller, callerName, isAbroad, tokenOf } from './caller.js';
-import { routeCut, type Use } from './cut.js';
+import { isPython, routeCut, type Use } from './cut.js';
 import { admitsAddress } from './restriction.js';
 import type { Standing } from './standing.js';
 import { belongs, isCut, strangerView, type View, viewInSubdir, viewOf, withoutSubdirs } from './view.js';
@@ -97,7 +97,7 @@ function isChannelVisible(view: View, channel: ChannelFacts): boolean {
 }
 
 function inRoute(view: View, { use, subdir, channel }: ReaderFacts): Admission {
-  if (use === 'pypi') {
+  if (isPython(use)) {
     const plain = withoutSubdirs(view);
     return { kind: 'view', view: plain, cut: isCut(plain, channel.audiences) };
   }

@@ -131,7 +131,8 @@ function saysLater(ask: Ask): boolean {
   return ask.verb === 'create' || (ask.use.startsWith('upload') && ask.verb !== 'admin' && ask.verb !== 'own');
 }
 
-function isPython(use: Use): boolean {
+/** True where subdirs mean nothing: the Python repository, and uploads to it. */
+export function isPython(use: Use): boolean {
   return uploadKindOf(use) === 'pypi';
 }
 

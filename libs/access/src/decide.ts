@@ -128,21 +128,18 @@ function refuse(caller: Caller, facts: Facts, verb: Verb, resource: Resource): D
   if (isAbroad(caller, facts.channel.ownerId)) {
     return deny(code, `${start}: the token of an organization opens the channel of that organization only`);
   }
-  const right = rightTo(caller, facts, verb, resource);
-  const why =
-    right === null ? NOTHING[resource.kind] : `${right.through}, ${caller.login} has ${right.permission} only`;
+  const why = lackOf(rightTo(caller, facts, verb, resource), caller.login, verb, resource.kind);
   // Said in full, because it surprises: the platform's administrators are strangers in other people's channels.
   const more = caller.superuser ? '; a superuser manages accounts and needs a grant here like everybody' : '';
   return deny(code, `${start}: ${why}${more}`);
 }
 
-const NOTHING: Record<ResourceKind, string> = {
-  channel: 'not an owner, nor in a group that may',
-  package: 'not an owner, in no group that covers it, and no collaborator',
-  groups: 'not an owner',
-  organization: 'not an owner',
-  tokens: 'not an owner',
-};
+function lackOf(right: Right | null, login: string, verb: Verb, kind: ResourceKind): string {
+  if (kind !== 'channel' && kind !== 'package') return 'not an owner';
+  if (right !== null) return `${right.through}, ${login} has ${right.permission} only`;
+  if (kind === 'channel' || verb === 'create') return 'not an owner, nor in a group that may';
+  return 'not an owner, in no group that covers it, and no collaborator';
+}
 
 function isReadable(caller: Caller, facts: Facts, resource: Resource): boolean {
   return facts.package?.visibility === 'public' || throughOf(caller, facts, 'read', resource) !== null;
