@@ -12,7 +12,7 @@ export interface UnpackLimits {
 }
 
 export const DEFAULT_UNPACK_LIMITS: UnpackLimits = {
-  unpackedBytes: 64 * 1024 ** 3,
+  unpackedBytes: 16 * 1024 ** 3,
   freeBytes: 64 * 1024 ** 2,
   ratio: 50,
   members: 100_000,

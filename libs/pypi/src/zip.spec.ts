@@ -245,6 +245,11 @@ describe('openZip', () => {
     );
   });
 
+  it('refuses an archive that is a tar archive too', async () => {
+    const both = zipOf([{ name: 'a', bytes: `${'x'.repeat(257 - 31)}ustar${'x'.repeat(512)}`, stored: true }]);
+    await expect(readAll(both)).rejects.toThrow(/as a tar archive too/);
+  });
+
   it('refuses too many members', async () => {
     const members = Array.from({ length: 11 }, (_, index) => ({ name: `m${index}` }));
     await expect(readAll(zipOf(members), { ...DEFAULT_UNPACK_LIMITS, members: 10 })).rejects.toThrow(

@@ -57,6 +57,7 @@ const LOCATOR = 0x07064b50;
  * Source: PKWARE APPNOTE 6.3.10; the confusion attacks published against Python's installers in 2025.
  */
 export async function openZip(source: ByteSource, limits: UnpackLimits = DEFAULT_UNPACK_LIMITS): Promise<ZipArchive> {
+  if (await isAlsoTar(source)) throw zipRefusal('it can be read as a tar archive too');
   const { locals, centrals } = await walk(windowed(source), limits);
   const entries = joined(locals, centrals);
   const unpackedBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
@@ -115,6 +116,11 @@ export class ZipArchive {
     this.inflatedBytes += chunkBytes;
     refuseBomb(this.inflatedBytes, this.source.sizeBytes, this.limits);
   }
+}
+
+async function isAlsoTar(source: ByteSource): Promise<boolean> {
+  if (source.sizeBytes < 512) return false;
+  return Buffer.from(await source.read(257, 262)).toString('latin1') === 'ustar';
 }
 
 interface Walked {
