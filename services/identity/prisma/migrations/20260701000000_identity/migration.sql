@@ -65,10 +65,10 @@ CREATE TABLE tokens (
 CREATE UNIQUE INDEX tokens_living_name_key ON tokens (owner_id, name) WHERE revoked_at IS NULL;
 CREATE INDEX tokens_parent_id_idx ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 
--- sealed_key: the private key under a key that is not in this database.
+-- Ed25519. x: the public key, base64url. sealed_key: the private one under a key that is not in this database.
 CREATE TABLE signing_keys (
   kid text PRIMARY KEY,
-  public_jwk jsonb NOT NULL,
+  x text NOT NULL,
   sealed_key bytea NOT NULL,
   published_at timestamptz(3) NOT NULL,
   signs_from timestamptz(3) NOT NULL

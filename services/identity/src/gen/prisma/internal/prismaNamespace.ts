@@ -897,7 +897,7 @@ export type TokenScalarFieldEnum = (typeof TokenScalarFieldEnum)[keyof typeof To
 
 export const SigningKeyScalarFieldEnum = {
   kid: 'kid',
-  publicJwk: 'publicJwk',
+  x: 'x',
   sealedKey: 'sealedKey',
   publishedAt: 'publishedAt',
   signsFrom: 'signsFrom'

@@ -141,7 +141,7 @@ export type TokenScalarFieldEnum = (typeof TokenScalarFieldEnum)[keyof typeof To
 
 export const SigningKeyScalarFieldEnum = {
   kid: 'kid',
-  publicJwk: 'publicJwk',
+  x: 'x',
   sealedKey: 'sealedKey',
   publishedAt: 'publishedAt',
   signsFrom: 'signsFrom'

@@ -26,6 +26,7 @@ export type AggregateSigningKey = {
 
 export type SigningKeyMinAggregateOutputType = {
   kid: string | null
+  x: string | null
   sealedKey: runtime.Bytes | null
   publishedAt: Date | null
   signsFrom: Date | null
@@ -33,6 +34,7 @@ export type SigningKeyMinAggregateOutputType = {
 
 export type SigningKeyMaxAggregateOutputType = {
   kid: string | null
+  x: string | null
   sealedKey: runtime.Bytes | null
   publishedAt: Date | null
   signsFrom: Date | null
@@ -40,7 +42,7 @@ export type SigningKeyMaxAggregateOutputType = {
 
 export type SigningKeyCountAggregateOutputType = {
   kid: number
-  publicJwk: number
+  x: number
   sealedKey: number
   publishedAt: number
   signsFrom: number
@@ -50,6 +52,7 @@ export type SigningKeyCountAggregateOutputType = {
 
 export type SigningKeyMinAggregateInputType = {
   kid?: true
+  x?: true
   sealedKey?: true
   publishedAt?: true
   signsFrom?: true
@@ -57,6 +60,7 @@ export type SigningKeyMinAggregateInputType = {
 
 export type SigningKeyMaxAggregateInputType = {
   kid?: true
+  x?: true
   sealedKey?: true
   publishedAt?: true
   signsFrom?: true
@@ -64,7 +68,7 @@ export type SigningKeyMaxAggregateInputType = {
 
 export type SigningKeyCountAggregateInputType = {
   kid?: true
-  publicJwk?: true
+  x?: true
   sealedKey?: true
   publishedAt?: true
   signsFrom?: true
@@ -145,7 +149,7 @@ export type SigningKeyGroupByArgs<ExtArgs extends runtime.Types.Extensions.Inter
 
 export type SigningKeyGroupByOutputType = {
   kid: string
-  publicJwk: runtime.JsonValue
+  x: string
   sealedKey: runtime.Bytes
   publishedAt: Date
   signsFrom: Date
@@ -174,7 +178,7 @@ export type SigningKeyWhereInput = {
   OR?: Prisma.SigningKeyWhereInput[]
   NOT?: Prisma.SigningKeyWhereInput | Prisma.SigningKeyWhereInput[]
   kid?: Prisma.StringFilter<"SigningKey"> | string
-  publicJwk?: Prisma.JsonFilter<"SigningKey">
+  x?: Prisma.StringFilter<"SigningKey"> | string
   sealedKey?: Prisma.BytesFilter<"SigningKey"> | runtime.Bytes
   publishedAt?: Prisma.DateTimeFilter<"SigningKey"> | Date | string
   signsFrom?: Prisma.DateTimeFilter<"SigningKey"> | Date | string
@@ -182,7 +186,7 @@ export type SigningKeyWhereInput = {
 
 export type SigningKeyOrderByWithRelationInput = {
   kid?: Prisma.SortOrder
-  publicJwk?: Prisma.SortOrder
+  x?: Prisma.SortOrder
   sealedKey?: Prisma.SortOrder
   publishedAt?: Prisma.SortOrder
   signsFrom?: Prisma.SortOrder
@@ -193,7 +197,7 @@ export type SigningKeyWhereUniqueInput = Prisma.AtLeast<{
   AND?: Prisma.SigningKeyWhereInput | Prisma.SigningKeyWhereInput[]
   OR?: Prisma.SigningKeyWhereInput[]
   NOT?: Prisma.SigningKeyWhereInput | Prisma.SigningKeyWhereInput[]
-  publicJwk?: Prisma.JsonFilter<"SigningKey">
+  x?: Prisma.StringFilter<"SigningKey"> | string
   sealedKey?: Prisma.BytesFilter<"SigningKey"> | runtime.Bytes
   publishedAt?: Prisma.DateTimeFilter<"SigningKey"> | Date | string
   signsFrom?: Prisma.DateTimeFilter<"SigningKey"> | Date | string
@@ -201,7 +205,7 @@ export type SigningKeyWhereUniqueInput = Prisma.AtLeast<{
 
 export type SigningKeyOrderByWithAggregationInput = {
   kid?: Prisma.SortOrder
-  publicJwk?: Prisma.SortOrder
+  x?: Prisma.SortOrder
   sealedKey?: Prisma.SortOrder
   publishedAt?: Prisma.SortOrder
   signsFrom?: Prisma.SortOrder
@@ -215,7 +219,7 @@ export type SigningKeyScalarWhereWithAggregatesInput = {
   OR?: Prisma.SigningKeyScalarWhereWithAggregatesInput[]
   NOT?: Prisma.SigningKeyScalarWhereWithAggregatesInput | Prisma.SigningKeyScalarWhereWithAggregatesInput[]
   kid?: Prisma.StringWithAggregatesFilter<"SigningKey"> | string
-  publicJwk?: Prisma.JsonWithAggregatesFilter<"SigningKey">
+  x?: Prisma.StringWithAggregatesFilter<"SigningKey"> | string
   sealedKey?: Prisma.BytesWithAggregatesFilter<"SigningKey"> | runtime.Bytes
   publishedAt?: Prisma.DateTimeWithAggregatesFilter<"SigningKey"> | Date | string
   signsFrom?: Prisma.DateTimeWithAggregatesFilter<"SigningKey"> | Date | string
@@ -223,7 +227,7 @@ export type SigningKeyScalarWhereWithAggregatesInput = {
 
 export type SigningKeyCreateInput = {
   kid: string
-  publicJwk: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x: string
   sealedKey: runtime.Bytes
   publishedAt: Date | string
   signsFrom: Date | string
@@ -231,7 +235,7 @@ export type SigningKeyCreateInput = {
 
 export type SigningKeyUncheckedCreateInput = {
   kid: string
-  publicJwk: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x: string
   sealedKey: runtime.Bytes
   publishedAt: Date | string
   signsFrom: Date | string
@@ -239,7 +243,7 @@ export type SigningKeyUncheckedCreateInput = {
 
 export type SigningKeyUpdateInput = {
   kid?: Prisma.StringFieldUpdateOperationsInput | string
-  publicJwk?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x?: Prisma.StringFieldUpdateOperationsInput | string
   sealedKey?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   publishedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   signsFrom?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -247,7 +251,7 @@ export type SigningKeyUpdateInput = {
 
 export type SigningKeyUncheckedUpdateInput = {
   kid?: Prisma.StringFieldUpdateOperationsInput | string
-  publicJwk?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x?: Prisma.StringFieldUpdateOperationsInput | string
   sealedKey?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   publishedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   signsFrom?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -255,7 +259,7 @@ export type SigningKeyUncheckedUpdateInput = {
 
 export type SigningKeyCreateManyInput = {
   kid: string
-  publicJwk: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x: string
   sealedKey: runtime.Bytes
   publishedAt: Date | string
   signsFrom: Date | string
@@ -263,7 +267,7 @@ export type SigningKeyCreateManyInput = {
 
 export type SigningKeyUpdateManyMutationInput = {
   kid?: Prisma.StringFieldUpdateOperationsInput | string
-  publicJwk?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x?: Prisma.StringFieldUpdateOperationsInput | string
   sealedKey?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   publishedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   signsFrom?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -271,7 +275,7 @@ export type SigningKeyUpdateManyMutationInput = {
 
 export type SigningKeyUncheckedUpdateManyInput = {
   kid?: Prisma.StringFieldUpdateOperationsInput | string
-  publicJwk?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  x?: Prisma.StringFieldUpdateOperationsInput | string
   sealedKey?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   publishedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   signsFrom?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -279,7 +283,7 @@ export type SigningKeyUncheckedUpdateManyInput = {
 
 export type SigningKeyCountOrderByAggregateInput = {
   kid?: Prisma.SortOrder
-  publicJwk?: Prisma.SortOrder
+  x?: Prisma.SortOrder
   sealedKey?: Prisma.SortOrder
   publishedAt?: Prisma.SortOrder
   signsFrom?: Prisma.SortOrder
@@ -287,6 +291,7 @@ export type SigningKeyCountOrderByAggregateInput = {
 
 export type SigningKeyMaxOrderByAggregateInput = {
   kid?: Prisma.SortOrder
+  x?: Prisma.SortOrder
   sealedKey?: Prisma.SortOrder
   publishedAt?: Prisma.SortOrder
   signsFrom?: Prisma.SortOrder
@@ -294,6 +299,7 @@ export type SigningKeyMaxOrderByAggregateInput = {
 
 export type SigningKeyMinOrderByAggregateInput = {
   kid?: Prisma.SortOrder
+  x?: Prisma.SortOrder
   sealedKey?: Prisma.SortOrder
   publishedAt?: Prisma.SortOrder
   signsFrom?: Prisma.SortOrder
@@ -303,7 +309,7 @@ export type SigningKeyMinOrderByAggregateInput = {
 
 export type SigningKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   kid?: boolean
-  publicJwk?: boolean
+  x?: boolean
   sealedKey?: boolean
   publishedAt?: boolean
   signsFrom?: boolean
@@ -311,7 +317,7 @@ export type SigningKeySelect<ExtArgs extends runtime.Types.Extensions.InternalAr
 
 export type SigningKeySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   kid?: boolean
-  publicJwk?: boolean
+  x?: boolean
   sealedKey?: boolean
   publishedAt?: boolean
   signsFrom?: boolean
@@ -319,7 +325,7 @@ export type SigningKeySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
 
 export type SigningKeySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   kid?: boolean
-  publicJwk?: boolean
+  x?: boolean
   sealedKey?: boolean
   publishedAt?: boolean
   signsFrom?: boolean
@@ -327,20 +333,20 @@ export type SigningKeySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
 
 export type SigningKeySelectScalar = {
   kid?: boolean
-  publicJwk?: boolean
+  x?: boolean
   sealedKey?: boolean
   publishedAt?: boolean
   signsFrom?: boolean
 }
 
-export type SigningKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"kid" | "publicJwk" | "sealedKey" | "publishedAt" | "signsFrom", ExtArgs["result"]["signingKey"]>
+export type SigningKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"kid" | "x" | "sealedKey" | "publishedAt" | "signsFrom", ExtArgs["result"]["signingKey"]>
 
 export type $SigningKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "SigningKey"
   objects: {}
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     kid: string
-    publicJwk: runtime.JsonValue
+    x: string
     sealedKey: runtime.Bytes
     publishedAt: Date
     signsFrom: Date
@@ -768,7 +774,7 @@ export interface Prisma__SigningKeyClient<T, Null = never, ExtArgs extends runti
  */
 export interface SigningKeyFieldRefs {
   readonly kid: Prisma.FieldRef<"SigningKey", 'String'>
-  readonly publicJwk: Prisma.FieldRef<"SigningKey", 'Json'>
+  readonly x: Prisma.FieldRef<"SigningKey", 'String'>
   readonly sealedKey: Prisma.FieldRef<"SigningKey", 'Bytes'>
   readonly publishedAt: Prisma.FieldRef<"SigningKey", 'DateTime'>
   readonly signsFrom: Prisma.FieldRef<"SigningKey", 'DateTime'>
