@@ -96,24 +96,42 @@ export async function retryConflicts<T>(transaction: () => Promise<T>): Promise<
   }
 }
 
-async function attempt<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>, isolation: string): Promise<T> {
+/**
+ * Lends a connection to `work`, which ends the transactions that it begins. If `work` throws, what it left open is
+ * rolled back. A connection that was lost is not lent again.
+ */
+export async function withClient<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken = false;
+  // Without a listener the loss of a lent connection would end the process.
   const onError = () => {
     broken = true;
   };
   client.on('error', onError);
   try {
+    return await work(client);
+  } catch (error) {
+    // Whatever failed may have failed between BEGIN and COMMIT.
+    broken ||= !(await rollback(client));
+    throw error;
+  } finally {
+    if (!broken) client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+function attempt<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>, isolation: string): Promise<T> {
+  return withClient(pool, async (client) => {
     await client.query(`BEGIN ISOLATION LEVEL ${isolation.toUpperCase()}`);
     const result = await work(client);
     await client.query('COMMIT');
     return result;
-  } catch (error) {
-    await client.query('ROLLBACK').catch(onError);
-    throw error;
-  } finally {
-    client.off('error', onError);
-    // A connection in an unknown state must not be lent again.
-    client.release(broken);
-  }
+  });
+}
+
+async function rollback(client: pg.PoolClient): Promise<boolean> {
+  return client.query('ROLLBACK').then(
+    () => true,
+    () => false,
+  );
 }
