@@ -1,0 +1,27 @@
+import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import { DB, type Db, openDb } from './db.js';
+import { Leases } from './leases.js';
+import type { AuthzPorts } from './ports.js';
+import { Views } from './views.js';
+
+/** The service authz: which principals an account is in a channel. */
+export function authzModule(ports: AuthzPorts): DynamicModule {
+  return {
+    module: AuthzModule,
+    controllers: [Views, Leases],
+    providers: [
+      { provide: PORTS, useValue: ports },
+      { provide: DB, useFactory: () => openDb(ports.pool) },
+    ],
+  };
+}
+
+@Module({})
+class AuthzModule implements OnModuleDestroy {
+  constructor(@Inject(DB) private readonly db: Db) {}
+
+  async onModuleDestroy(): Promise<void> {
+    await this.db.$disconnect();
+  }
+}
