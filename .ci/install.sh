@@ -28,6 +28,8 @@ main() {
   if [[ -n $packages ]]; then
     step "apt" "$packages" "" install_packages "$packages" &
     lanes+=($!)
+  else
+    echo "apt: already there"
   fi
   { step "python clients" "$(cat "$requirements"; python3 --version)" "$cache/venv/bin/twine" install_venv; } &
   lanes+=($!)

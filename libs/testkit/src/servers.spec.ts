@@ -1,11 +1,19 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { HeadBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { jest } from '@jest/globals';
 import pg from 'pg';
 import { skipUnless } from './missing.js';
 import { findProgram } from './programs.js';
 import { startServer, type TestServer } from './servers.js';
+
+jest.setTimeout(60_000);
 
 describe('startServer', () => {
   it('gives a PostgreSQL with an empty database, and removes both', async () => {
@@ -17,7 +25,7 @@ describe('startServer', () => {
     await client.end();
     await server.stop();
     expect(folder === undefined || !existsSync(folder)).toBe(true);
-  }, 60_000);
+  });
 
   const nats = skipUnless(canHave('nats-server', 'TEST_NATS_URL'), 'startServer nats', 'nats-server is not installed');
   nats('gives a NATS that refuses a wrong password, and ends it', async () => {
@@ -61,6 +69,32 @@ describe('startServer', () => {
     await server.stop();
   });
 });
+
+it('a server ends, and its folder goes, when the process that started it dies', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vivarium-supervised-'));
+  const script = fileURLToPath(new URL('./supervise.mjs', import.meta.url));
+  const server = 'process.on("SIGTERM", () => process.exit(0)); console.log(process.pid); setInterval(() => {}, 1000)';
+  const starter = `
+    const { spawn } = require('child_process');
+    spawn(process.execPath, ${JSON.stringify([script, folder, 'SIGTERM', process.execPath, '-e', server])}, {
+      stdio: ['pipe', 'inherit', 'inherit'],
+    });`;
+  const dying = spawn(process.execPath, ['-e', starter], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line]: Buffer[] = await once(dying.stdout, 'data');
+  const pid = Number(line?.toString());
+  expect(isAlive(pid)).toBe(true);
+  dying.kill('SIGKILL');
+  for (let wait = 0; wait < 100 && (isAlive(pid) || existsSync(folder)); wait++) await sleep(50);
+  expect([isAlive(pid), existsSync(folder)]).toEqual([false, false]);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 function canHave(program: string, variable: string): boolean {
   return process.env[variable] !== undefined || findProgram(program) !== undefined;
