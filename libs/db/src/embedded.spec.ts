@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -170,6 +170,29 @@ describe('a PostgreSQL of our own', () => {
       code: 'unavailable',
       message: expect.stringMatching(/pg_control.*restore this folder from a backup/),
     });
+  });
+
+  it('makes way for itself where an earlier first start was killed', async () => {
+    const folder = await newFolder();
+    for (const [name, ageMs] of [
+      ['postgres-new-old', 3_600_000],
+      ['postgres-new-young', 0],
+    ] as const) {
+      await mkdir(join(folder, name));
+      const then = (Date.now() - ageMs) / 1_000;
+      await utimes(join(folder, name), then, then);
+    }
+    await (await startIn(folder)).stop();
+    expect((await readdir(folder)).sort()).toEqual(['postgres', 'postgres-new-young']);
+  });
+
+  it('gives one of two processes that begin at once the folder, and the other one a clear refusal', async () => {
+    const folder = await newFolder();
+    const results = await Promise.allSettled([startIn(folder), startIn(folder)]);
+    const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    expect(refused).toEqual([
+      expect.objectContaining({ code: 'unavailable', message: expect.stringContaining('in use by another Vivarium') }),
+    ]);
   });
 
   it('says which port is taken', async () => {

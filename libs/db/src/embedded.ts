@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  chmod,
   chown,
+  lchown,
   mkdir,
   mkdtemp,
   open,
+  readdir,
   readFile,
   realpath,
   rename,
@@ -50,6 +53,7 @@ interface Cluster {
 }
 
 const MAJOR_VERSION = '18';
+const DRAFT = 'postgres-new-';
 const USER = 'vivarium';
 const DATABASE = 'vivarium';
 // Held by the process whose server this is; its session ends with the process, so a held lock means a living owner.
@@ -90,6 +94,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     log(`Making a PostgreSQL ${MAJOR_VERSION} database in ${cluster.dir} (once, a few seconds)`);
     await makeCluster(dataDir, programs);
   }
+  await giveAway(dataDir, cluster, programs.as);
   const password = await readPassword(cluster);
   await endFormerServer(cluster, password, log);
   const server = new Server(cluster, programs, password, log);
@@ -273,17 +278,16 @@ function watchOver(child: ChildProcess): ChildProcess | undefined {
 }
 
 async function makeCluster(dataDir: string, { initdb, as }: Programs): Promise<void> {
-  const dir = await mkdtemp(join(dataDir, 'postgres-new-')).catch((error: unknown) => {
+  await removeOldDrafts(dataDir);
+  const dir = await mkdtemp(join(dataDir, DRAFT)).catch((error: unknown) => {
     throw unusable(dataDir, error);
   });
   const draft = clusterIn(dataDir, dir);
   try {
     await mkdir(draft.dataDir, { mode: 0o700 });
     await writeFile(draft.passwordFile, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
-    if (as.way === 'account') {
-      for (const path of [draft.dir, draft.dataDir, draft.passwordFile]) await chown(path, as.uid, as.gid);
-    }
-    await runInitdb(draft, initdb, as);
+    await giveAway(dataDir, draft, as);
+    await runInitdb(draft, clusterIn(dataDir), initdb, as);
     await rename(draft.dir, clusterIn(dataDir).dir);
   } catch (error) {
     await rm(draft.dir, { recursive: true, force: true });
@@ -293,7 +297,25 @@ async function makeCluster(dataDir: string, { initdb, as }: Programs): Promise<v
   }
 }
 
-async function runInitdb(cluster: Cluster, initdb: string, as: RunAs): Promise<void> {
+/** What a process that was killed at its first start left behind. A young one may be another process's, at work now. */
+async function removeOldDrafts(dataDir: string): Promise<void> {
+  for (const name of await readdir(dataDir)) {
+    const path = join(dataDir, name);
+    if (!name.startsWith(DRAFT) || Date.now() - (await stat(path)).mtimeMs < 600_000) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** Lets another account own the cluster and enter, but not list, the folder around it. */
+async function giveAway(dataDir: string, cluster: Cluster, as: RunAs): Promise<void> {
+  if (as.way !== 'account' || (await stat(cluster.dir)).uid === as.uid) return;
+  await chown(dataDir, 0, as.gid);
+  await chmod(dataDir, (await stat(dataDir)).mode | 0o010);
+  const paths = await readdir(cluster.dir, { recursive: true });
+  for (const path of [...paths.map((each) => join(cluster.dir, each)), cluster.dir]) await lchown(path, as.uid, as.gid);
+}
+
+async function runInitdb(cluster: Cluster, target: Cluster, initdb: string, as: RunAs): Promise<void> {
   const args = [
     `--pgdata=${cluster.dataDir}`,
     `--username=${USER}`,
@@ -318,7 +340,7 @@ async function runInitdb(cluster: Cluster, initdb: string, as: RunAs): Promise<v
     as.way === 'account'
       ? 'put DATA_DIR where the account postgres may enter, start as an ordinary user, or set DATABASE_URL'
       : 'choose a DATA_DIR on a disk with room that this user may write, or set DATABASE_URL';
-  throw new Fault('unavailable', `PostgreSQL cannot make a database in ${cluster.dir} (${failure}): ${remedy}.`);
+  throw new Fault('unavailable', `PostgreSQL cannot make a database in ${target.dir} (${failure}): ${remedy}.`);
 }
 
 /** Ends a server that outlived its process. Throws Fault('unavailable') if its process is alive. */
