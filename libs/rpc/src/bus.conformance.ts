@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Fault, type FaultCode } from '@vivarium/fault/fault';
 import type { Bus, BusMessage, FailureLog } from './bus.js';
@@ -92,6 +93,24 @@ export function describeBus(name: string, open: () => Promise<BusWorld>): void {
         );
         expect(replies.map((reply) => text(reply.payload))).toEqual(Array.from({ length: 20 }, (_, at) => `${at}`));
         expect(performance.now() - started).toBeLessThan(1_000);
+      });
+
+      it('shows a handler nothing of its caller but the message', async () => {
+        const store = new AsyncLocalStorage<string>();
+        const seen: (string | undefined)[] = [];
+        await server.serve(own('apart'), 'q', async ({ payload }) => {
+          seen.push(store.getStore());
+          return { payload };
+        });
+        await server.subscribe(own('apart.event'), () => seen.push(store.getStore()));
+        const ask = (who: string) =>
+          store.run(who, async () => {
+            caller.publish(own('apart.event'), bytes(''));
+            await caller.request(own('apart'), bytes(''), { timeoutMs: 1_000 });
+            return store.getStore();
+          });
+        expect(await Promise.all([ask('ann'), ask('bob')])).toEqual(['ann', 'bob']);
+        expect(seen).toEqual([undefined, undefined, undefined, undefined]);
       });
 
       it('says at once that nobody serves a subject', async () => {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Bus, BusAnswer, BusMessage, BusReply, FailureLog, Headers, RequestOptions, Subscription } from './bus.js';
 import {
   absentFault,
@@ -27,6 +28,9 @@ export class LocalExchange {
   readonly #exact = new Map<string, Set<Taker>>();
   readonly #wild = new Set<Taker>();
   readonly #turns = new Map<string, number>();
+  // Nothing of a caller reaches a handler but its message: without this, a batch would run in the async context, and so in the
+  // trace, of whoever filled it first.
+  readonly #outside = AsyncLocalStorage.snapshot();
   #pending: (() => void)[] = [];
 
   /** A connection. The log gets what event handlers throw, and what request handlers throw that is no Fault. */
@@ -63,7 +67,9 @@ export class LocalExchange {
     setImmediate(() => {
       const batch = this.#pending;
       this.#pending = [];
-      for (const deliver of batch) deliver();
+      this.#outside(() => {
+        for (const deliver of batch) deliver();
+      });
     });
   }
 

@@ -2,7 +2,8 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { skipUnless } from '@vivarium/testkit/missing';
-import { startLocalNats, startNats } from '@vivarium/testkit/nats-server';
+import { startLocalNats } from '@vivarium/testkit/nats-server';
+import { startServer } from '@vivarium/testkit/servers';
 import type { BusWorld } from './bus.conformance.js';
 import { describeBus } from './bus.conformance.js';
 import type { Bus } from './bus.js';
@@ -14,7 +15,7 @@ const silent = { error: () => undefined };
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 async function aNetwork(): Promise<BusWorld> {
-  const server = await aServer();
+  const server = await startServer('nats');
   const url = `${server.env.NATS_URL}`;
   return { connect: (service, log) => openNatsBus({ url, service, log }), stop: () => server.stop() };
 }
@@ -57,7 +58,7 @@ describe('the address of NATS', () => {
 
 describe('a NATS server', () => {
   it('that refuses the password is told apart from one that is away, and neither message holds the password', async () => {
-    const server = await aServer();
+    const server = await startServer('nats');
     const url = new URL(`${server.env.NATS_URL}`);
     url.password = 'hunter2';
     await expect(openNatsBus({ url: url.href, service: 'x', log: silent })).rejects.toMatchObject({
@@ -90,7 +91,7 @@ describe('a NATS server', () => {
   });
 
   it('that comes late is waited for', async () => {
-    const server = await aServer();
+    const server = await startServer('nats');
     const cuttable = await startProxy(`${server.env.NATS_URL}`);
     cuttable.cut();
     const opening = openNatsBus({ url: cuttable.url, service: 'x', log: silent });
@@ -111,7 +112,7 @@ describe('a lost connection to NATS', () => {
   let cuttable: Awaited<ReturnType<typeof startProxy>>;
 
   beforeEach(async () => {
-    const server = await aServer();
+    const server = await startServer('nats');
     world = server;
     cuttable = await startProxy(`${server.env.NATS_URL}`);
     direct = await openNatsBus({ url: `${server.env.NATS_URL}`, service: 'direct', log: silent });
@@ -224,10 +225,6 @@ describe('users of NATS with rights by subject', () => {
     await Promise.all([gateway.check(), identity.check()]);
   });
 });
-
-async function aServer() {
-  return (await startNats.given()) ?? (await startNats.local()) ?? (await startNats.container());
-}
 
 /** A way to NATS that can be cut and mended: the server stays, the connections through it die. */
 async function startProxy(target: string, host = '127.0.0.1') {

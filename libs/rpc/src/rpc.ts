@@ -1,6 +1,14 @@
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { context, propagation, SpanKind, type SpanOptions, SpanStatusCode, trace } from '@opentelemetry/api';
+import {
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  type SpanOptions,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
 import { Fault, faultOf, isFault } from '@vivarium/fault/fault';
 import type { Bus, BusAnswer, BusMessage, FailureLog, Subscription } from './bus.js';
 import { ASSERTION_HEADER, DEADLINE_HEADER, lateFault } from './envelope.js';
@@ -89,7 +97,7 @@ export function answerMethod(
 ): (message: BusMessage) => Promise<BusAnswer> {
   return (message) => {
     const call = callOf(message);
-    const parent = propagation.extract(context.active(), message.headers, {
+    const parent = propagation.extract(ROOT_CONTEXT, message.headers, {
       get: (headers, name) => headers.get(name),
       keys: (headers) => [...headers.keys()],
     });
