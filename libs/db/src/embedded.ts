@@ -68,6 +68,7 @@ const SETTINGS = {
   shared_buffers: '64MB',
   max_wal_size: '256MB',
   max_worker_processes: '4',
+  max_logical_replication_workers: '0',
   autovacuum_max_workers: '2',
   io_method: 'sync',
   jit: 'off',
