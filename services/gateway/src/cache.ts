@@ -1,0 +1,160 @@
+import { Fault } from '@vivarium/fault/fault';
+import type { FactVersion } from '@vivarium/invalidation/invalidations';
+import { LRUCache } from 'lru-cache';
+
+/** What a load gives: a value, and what it depends on at which version, read in one snapshot. */
+export interface Fact<T> {
+  readonly value: T;
+  readonly versions: readonly FactVersion[];
+}
+
+export interface Query<T> {
+  readonly key: string;
+  /** Services whose word the value rests on: without the lease of each nothing is answered from memory. */
+  readonly services: readonly string[];
+  readonly load: () => Promise<Fact<T>>;
+  /** A stranger's "there is no such thing" must not push out what is in use. */
+  readonly isAbsent?: (value: T) => boolean;
+  /** Forget by age too: for what changes without being announced. */
+  readonly maxAgeMs?: number;
+}
+
+interface Entry {
+  readonly value: unknown;
+  readonly services: readonly string[];
+  readonly versions: readonly FactVersion[];
+  readonly untilMs: number;
+}
+
+interface Flight {
+  readonly promise: Promise<unknown>;
+  /** After a gap in the news nobody may join, and nothing is kept: what is under way may have read an older state. */
+  open: boolean;
+}
+
+// Longer than any call to a service may take: an answer read before an invalidation cannot arrive after it was forgotten.
+const REMEMBER_MS = 30_000;
+const TRIES = 5;
+
+/**
+ * Facts that other services own, kept until they say that a fact is older than a version. An answer that was on its way
+ * when such news came is neither kept nor used: it is asked for again.
+ */
+export class FactCache {
+  readonly #isLeased: (service: string) => boolean;
+  readonly #nowMs: () => number;
+  readonly #entries: LRUCache<string, Entry>;
+  readonly #absences: LRUCache<string, Entry>;
+  /** tag → keys that depend on it */
+  readonly #keys = new Map<string, Set<string>>();
+  readonly #flights = new Map<string, Flight>();
+  readonly #news = new Map<string, { readonly version: number; readonly atMs: number }>();
+
+  constructor(options: {
+    readonly isLeased: (service: string) => boolean;
+    /** Monotonic milliseconds. */
+    readonly nowMs: () => number;
+    readonly maxEntries?: number;
+  }) {
+    this.#isLeased = options.isLeased;
+    this.#nowMs = options.nowMs;
+    const max = options.maxEntries ?? 200_000;
+    const dispose = (entry: Entry, key: string): void => this.#unlink(entry, key);
+    this.#entries = new LRUCache({ max, dispose });
+    this.#absences = new LRUCache({ max: Math.max(1_000, max / 10), dispose });
+  }
+
+  /** The value at once if it is known, else a promise of it. */
+  get<T>(query: Query<T>): T | Promise<T> {
+    const entry = this.#entries.get(query.key) ?? this.#absences.get(query.key);
+    if (entry !== undefined && entry.untilMs > this.#nowMs() && query.services.every(this.#isLeased)) {
+      return entry.value as T;
+    }
+    return this.#join(query);
+  }
+
+  /** Drops what is older than these versions, and remembers them for answers that are still on their way. */
+  forget(facts: readonly FactVersion[]): void {
+    const atMs = this.#nowMs();
+    for (const { tag, version } of facts) {
+      const known = this.#news.get(tag);
+      // Deleted first, so that the map stays in the order of time.
+      this.#news.delete(tag);
+      this.#news.set(tag, { version: Math.max(version, known?.version ?? version), atMs });
+      for (const key of [...(this.#keys.get(tag) ?? [])]) this.#dropOlder(key, tag, version);
+    }
+    this.#trimNews(atMs);
+  }
+
+  /** Drops everything that rests on a service: after a gap in its news nobody knows what is old. */
+  forgetService(service: string): void {
+    for (const cache of [this.#entries, this.#absences]) {
+      for (const [key, entry] of [...cache.entries()]) if (entry.services.includes(service)) cache.delete(key);
+    }
+    for (const flight of this.#flights.values()) flight.open = false;
+  }
+
+  get size(): number {
+    return this.#entries.size + this.#absences.size;
+  }
+
+  #join<T>(query: Query<T>): Promise<T> {
+    const flight = this.#flights.get(query.key);
+    if (flight?.open === true) return flight.promise as Promise<T>;
+    const started: Flight = { promise: this.#load(query, () => started.open), open: true };
+    this.#flights.set(query.key, started);
+    const done = (): void => {
+      if (this.#flights.get(query.key) === started) this.#flights.delete(query.key);
+    };
+    started.promise.then(done, done);
+    return started.promise as Promise<T>;
+  }
+
+  async #load<T>(query: Query<T>, isOpen: () => boolean): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const fact = await query.load();
+      if (!this.#isOld(fact.versions)) {
+        if (isOpen()) this.#keep(query, fact);
+        return fact.value;
+      }
+      if (tries === TRIES) throw new Fault('unavailable', 'This is changing too fast to be read. Try again.');
+    }
+  }
+
+  #keep<T>(query: Query<T>, fact: Fact<T>): void {
+    const cache = query.isAbsent?.(fact.value) === true ? this.#absences : this.#entries;
+    const untilMs = query.maxAgeMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() + query.maxAgeMs;
+    cache.set(query.key, { value: fact.value, services: query.services, versions: fact.versions, untilMs });
+    for (const { tag } of fact.versions) {
+      const keys = this.#keys.get(tag) ?? new Set();
+      keys.add(query.key);
+      this.#keys.set(tag, keys);
+    }
+  }
+
+  #isOld(versions: readonly FactVersion[]): boolean {
+    return versions.some(({ tag, version }) => (this.#news.get(tag)?.version ?? -1) > version);
+  }
+
+  #dropOlder(key: string, tag: string, version: number): void {
+    for (const cache of [this.#entries, this.#absences]) {
+      const has = cache.peek(key)?.versions.find((each) => each.tag === tag);
+      if (has !== undefined && has.version < version) cache.delete(key);
+    }
+  }
+
+  #trimNews(nowMs: number): void {
+    for (const [tag, { atMs }] of this.#news) {
+      if (nowMs - atMs < REMEMBER_MS) break;
+      this.#news.delete(tag);
+    }
+  }
+
+  #unlink(entry: Entry, key: string): void {
+    for (const { tag } of entry.versions) {
+      const keys = this.#keys.get(tag);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#keys.delete(tag);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import { sees, strangerView, type View } from '@vivarium/access/view';
+import type { RolePorts } from '@vivarium/boot/ports';
+import { emptyManifest } from '@vivarium/conda/manifest';
+import { type CondaPath, type CondaResource, parseCondaPath } from '@vivarium/conda/path';
+import { isKnownSubdir } from '@vivarium/conda/subdir';
+import { Heads } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { Fault } from '@vivarium/fault/fault';
+import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { audienceFromProto, versionsFromProto } from '@vivarium/trust/messages';
+import type { Access, Reader } from './access.js';
+import { readableView } from './admitted.js';
+import type { FactCache } from './cache.js';
+import { CondaView, type IndexFormat } from './conda-view.js';
+import type { Files } from './files.js';
+import type { ObjectStore } from './object-store.js';
+import type { ReadRequest } from './read-request.js';
+import type { Answer } from './send.js';
+
+const INDEX_CACHE_CONTROL = 'private, max-age=0, must-revalidate';
+const SHARD_CACHE_CONTROL = 'private, max-age=31536000, immutable';
+
+/** Reads of the conda family: parse → access → the answer to send. */
+export class Conda {
+  readonly #ports: RolePorts;
+  readonly #access: Access;
+  readonly #cache: FactCache;
+  readonly #objects: ObjectStore;
+  readonly #files: Files;
+  readonly #heads: ClientOf<typeof Heads>;
+
+  constructor(parts: { ports: RolePorts; access: Access; cache: FactCache; objects: ObjectStore; files: Files }) {
+    this.#ports = parts.ports;
+    this.#access = parts.access;
+    this.#cache = parts.cache;
+    this.#objects = parts.objects;
+    this.#files = parts.files;
+    this.#heads = clientOf(Heads, parts.ports.bus);
+  }
+
+  /** What to send, at once when everything is known. Throws the fault that denies. */
+  answer(request: ReadRequest): Answer | Promise<Answer> {
+    const path = parseCondaPath(request.path);
+    const subdir = 'subdir' in path.resource ? path.resource.subdir : undefined;
+    const ask = { ...request, channel: path.channel, label: path.label, subdir, use: 'conda' as const };
+    const reader = this.#access.readerOf(ask);
+    if (reader instanceof Promise) return reader.then((found) => this.#answerTo(found, path, request));
+    return this.#answerTo(reader, path, request);
+  }
+
+  #answerTo(reader: Reader, path: CondaPath, request: ReadRequest): Answer | Promise<Answer> {
+    const { resource } = path;
+    switch (resource.kind) {
+      case 'repodata':
+        return this.#index(reader, path, resource, resource.format, request);
+      case 'shard-index':
+        return this.#index(reader, path, resource, 'shard-index', request);
+      case 'shard':
+        return this.#shard(reader, path, resource);
+      case 'artifact': {
+        const basename = `${resource.subdir}/${resource.filename}`;
+        const where = { kind: 'conda', label: path.label, basename, subdir: resource.subdir } as const;
+        return this.#files.answer(reader, where, { cacheControl: 'private, no-cache' });
+      }
+      case 'run-exports':
+      case 'channeldata':
+      case 'notices':
+      case 'absent':
+        // Access first: who may not read here must not learn from the answer what is served.
+        readableView(reader);
+        throw missing(path);
+      default:
+        return resource satisfies never;
+    }
+  }
+
+  async #index(
+    reader: Reader,
+    path: CondaPath,
+    resource: Extract<CondaResource, { subdir: string }>,
+    format: IndexFormat,
+    request: ReadRequest,
+  ): Promise<Answer> {
+    const seen = await this.#viewOf(reader, path.label, resource.subdir, readableView(reader));
+    const encoding = format === 'json' && request.acceptsGzip ? 'gzip' : undefined;
+    const bytes = await seen.bytesOf(format, encoding, this.#objects);
+    return {
+      etag: seen.etagOf(format, encoding),
+      contentType: format === 'json' ? 'application/json' : 'application/zstd',
+      cacheControl: INDEX_CACHE_CONTROL,
+      vary: format === 'json' ? 'Authorization, Accept-Encoding' : 'Authorization',
+      contentEncoding: encoding,
+      body: { sizeBytes: bytes.byteLength, bytes },
+    };
+  }
+
+  async #shard(reader: Reader, path: CondaPath, resource: Extract<CondaResource, { kind: 'shard' }>): Promise<Answer> {
+    const { admission } = reader;
+    // A public shard is served even where the token is refused; everything else gets the refusal.
+    const view = admission.kind === 'deny' && admission.admitsPublic ? strangerView() : readableView(reader);
+    const seen = await this.#viewOf(reader, path.label, resource.subdir, view);
+    if (!seen.holdsShard(resource.hash) && !(await this.#isRetired(reader, path, resource, view))) {
+      readableView(reader);
+      throw missing(path);
+    }
+    const bytes = await this.#objects.object(resource.hash);
+    return {
+      etag: `"${resource.hash}"`,
+      contentType: 'application/octet-stream',
+      cacheControl: SHARD_CACHE_CONTROL,
+      vary: 'Authorization',
+      body: { sizeBytes: bytes.byteLength, bytes },
+    };
+  }
+
+  /** A superseded shard, for clients that hold an older index; who may read it is decided by today's facts. */
+  async #isRetired(
+    reader: Reader,
+    path: CondaPath,
+    { subdir, hash }: Extract<CondaResource, { kind: 'shard' }>,
+    view: View,
+  ): Promise<boolean> {
+    const { channel } = reader;
+    const shard = await this.#cache.get({
+      key: `retired ${channel.id} ${path.label} ${subdir} ${hash}`,
+      services: ['conda-index', 'packages'],
+      isAbsent: (found) => found === undefined,
+      load: async () => {
+        const assertion = await this.#ports.trust.assertionFor('conda-index');
+        const request = { channelId: channel.id, label: path.label, subdir, hash };
+        const { found, audience, name } = await this.#heads.retiredShard(request, { assertion });
+        const versions = [{ tag: `channel:${channel.id}`, version: channel.generation }];
+        return { value: found ? { audience: audienceFromProto(audience), name } : undefined, versions };
+      },
+    });
+    return shard !== undefined && sees(view, { ...shard, subdir });
+  }
+
+  async #viewOf(reader: Reader, label: string, subdir: string, view: View): Promise<CondaView> {
+    const { channel } = reader;
+    const hash = await this.#cache.get({
+      key: `conda head ${channel.id} ${label} ${subdir}`,
+      services: ['conda-index'],
+      load: async () => {
+        const assertion = await this.#ports.trust.assertionFor('conda-index');
+        const { manifestKey, versions } = await this.#heads.find(
+          { channelId: channel.id, label, subdir },
+          { assertion },
+        );
+        return { value: manifestKey, versions: versionsFromProto(versions) };
+      },
+    });
+    const manifest = hash === '' ? emptyManifest(subdir) : await this.#objects.condaManifest(hash);
+    return new CondaView(manifest, view, channel.incarnation);
+  }
+}
+
+/** True for paths on the main host that mean conda without saying so: they end in a known file under a known subdir. */
+export function looksLikeConda(path: string): boolean {
+  const segments = path.split('/');
+  const parent = segments.at(-2) ?? '';
+  if (isKnownSubdir(parent)) return true;
+  return parent === 'shards' && isKnownSubdir(segments.at(-3) ?? '');
+}
+
+/** The one answer for what is hidden and for what does not exist. */
+function missing(path: CondaPath): Fault {
+  const name = 'filename' in path.resource ? path.resource.filename : path.resource.kind;
+  return new Fault('not_found', `${name} is not in ${path.channel}, label ${path.label}.`);
+}

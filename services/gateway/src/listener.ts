@@ -1,0 +1,131 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { RolePorts } from '@vivarium/boot/ports';
+import { Fault, faultOf } from '@vivarium/fault/fault';
+import { type Conda, looksLikeConda } from './conda.js';
+import { credentialOf } from './credential.js';
+import { faultAnswerOf, sendFault } from './fault-http.js';
+import type { Peer } from './peer.js';
+import type { Pypi } from './pypi.js';
+import type { ReadRequest } from './read-request.js';
+import { type Answer, isGone, type Redirect, send, sendRedirect } from './send.js';
+import { parseTarget, type Target } from './target.js';
+
+export interface ListenerParts {
+  readonly ports: RolePorts;
+  readonly conda: Conda;
+  readonly pypi: Pypi;
+  readonly peer: Peer;
+  /** Everything that is no read of an index or artifact: Nest's router. It gets the target as it was read here. */
+  readonly others: (request: IncomingMessage, response: ServerResponse, target: Target) => void;
+}
+
+/**
+ * The listener in front of Nest's router. Reads of indexes and artifacts, which are nearly all requests, are answered here;
+ * the rest goes on. The token is cut from the URL before anything else happens.
+ */
+export function createListener(parts: ListenerParts): RequestListener {
+  return (request, response) => {
+    let target: Target;
+    try {
+      const { hosts } = parts.ports.config;
+      target = parseTarget(parts.peer.hostOf(request), request.url ?? '', hosts);
+    } catch (error) {
+      request.url = '/';
+      sendFault(response, faultAnswerOf(faultOf(error), 'problem', 'web'), request.method);
+      return;
+    }
+    request.url = target.path + target.query;
+    const reads = readsOf(request, target);
+    if (reads === undefined) parts.others(request, response, target);
+    else void answer(parts, reads, request, response, target);
+  };
+}
+
+type Reads = 'conda' | 'pypi';
+
+function readsOf(request: IncomingMessage, { family, path, pathToken }: Target): Reads | undefined {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
+  if (family === 'conda' || family === 'pypi') return family;
+  if (family === 'web' && pathToken === undefined && looksLikeConda(path)) return 'conda';
+  return undefined;
+}
+
+async function answer(
+  parts: ListenerParts,
+  reads: Reads,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: Target,
+): Promise<void> {
+  const span = beginSpan(reads, request);
+  try {
+    const read = readRequestOf(parts, request, target);
+    const found: Answer | Redirect | Promise<Answer | Redirect> =
+      reads === 'conda' ? parts.conda.answer(read) : parts.pypi.answer(read);
+    const ready = found instanceof Promise ? await withSpan(span, found) : found;
+    if ('location' in ready) sendRedirect(response, ready);
+    else await send(request, response, ready);
+  } catch (error) {
+    refuse(parts, reads, error, request, response);
+  } finally {
+    endSpan(span, response);
+  }
+}
+
+function readRequestOf(parts: ListenerParts, request: IncomingMessage, target: Target): ReadRequest {
+  const { headers } = request;
+  const { authorization, cookie, accept } = headers;
+  const encoding = headers['accept-encoding'];
+  return {
+    path: target.path,
+    credential: credentialOf({ pathToken: target.pathToken, authorization, cookie }, 'repository'),
+    address: parts.peer.addressOf(request),
+    accept,
+    acceptsGzip:
+      typeof encoding === 'string' &&
+      /(^|[\s,])gzip($|[\s,;])/.test(encoding) &&
+      !/gzip\s*;\s*q=0(\.0*)?($|[\s,])/.test(encoding),
+    format: target.query === '' ? undefined : (new URLSearchParams(target.query).get('format') ?? undefined),
+  };
+}
+
+function refuse(
+  parts: ListenerParts,
+  reads: Reads,
+  error: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (isGone(error)) return;
+  const fault = faultOf(error);
+  if (fault.code === 'internal') parts.ports.log.error({ error }, 'a read failed');
+  // Asking for the upload address with GET is a wrong method, not a wrong value.
+  sendFault(response, faultAnswerOf(fault, 'problem', reads), request.method);
+}
+
+function beginSpan(reads: Reads, request: IncomingMessage): Span {
+  const parent = propagation.extract(context.active(), request.headers);
+  return trace
+    .getTracer('@vivarium/gateway')
+    .startSpan(
+      `${request.method} ${reads}`,
+      { kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method ?? '', 'http.route': reads } },
+      parent,
+    );
+}
+
+function withSpan<T>(span: Span, promise: Promise<T>): Promise<T> {
+  return context.with(trace.setSpan(context.active(), span), () => promise);
+}
+
+function endSpan(span: Span, response: ServerResponse): void {
+  span.setAttribute('http.response.status_code', response.statusCode);
+  if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+}
+
+/** For the router: a path that nothing serves. */
+export function noSuchPage(path: string): Fault {
+  return new Fault('not_found', `There is nothing at ${path.slice(0, 200)}.`);
+}
