@@ -7,6 +7,9 @@ export interface ByteSource {
 
 const CHUNK_BYTES = 64 * 1024;
 
+// Each read of a blob store costs a round trip, so thousands of small members must not be thousands of reads.
+const WINDOW_BYTES = 1024 * 1024;
+
 /** A source over bytes in memory. */
 export function bytesSource(bytes: Uint8Array): ByteSource {
   return { sizeBytes: bytes.length, read: async (start, end) => bytes.subarray(start, end) };
@@ -17,7 +20,7 @@ export async function* rangeChunks(source: ByteSource, start: number, end: numbe
   for (let at = start; at < end; at += CHUNK_BYTES) yield await source.read(at, Math.min(at + CHUNK_BYTES, end));
 }
 
-/** Many small reads in ascending order, served from one window, so that a walk costs few reads of the source. */
+/** A source whose many small reads in ascending order are served from one window of 1 MiB. */
 export function windowed(source: ByteSource): ByteSource {
   let from = 0;
   let window: Uint8Array = new Uint8Array(0);
@@ -25,7 +28,7 @@ export function windowed(source: ByteSource): ByteSource {
     sizeBytes: source.sizeBytes,
     async read(start, end) {
       if (start < from || end > from + window.length) {
-        window = await source.read(start, Math.min(Math.max(end, start + CHUNK_BYTES), source.sizeBytes));
+        window = await source.read(start, Math.min(Math.max(end, start + WINDOW_BYTES), source.sizeBytes));
         from = start;
       }
       return window.subarray(start - from, end - from);

@@ -18,8 +18,9 @@ const RESERVED = 0xe0;
  * to stop a bomb. Throws Fault('invalid') for several members or anything behind the first, which some tools read and
  * some do not, and for a wrong size or CRC-32. Source: RFC 1952.
  */
-export async function* gunzip(source: ByteSource, count: (chunkBytes: number) => void): AsyncGenerator<Uint8Array> {
-  const start = await headerBytes(windowed(source));
+export async function* gunzip(file: ByteSource, count: (chunkBytes: number) => void): AsyncGenerator<Uint8Array> {
+  const source = windowed(file);
+  const start = await headerBytes(source);
   const end = source.sizeBytes - TRAILER_BYTES;
   if (end < start) throw refusal('is cut short');
   let sizeBytes = 0;

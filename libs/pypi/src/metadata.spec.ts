@@ -96,6 +96,6 @@ describe('parseMetadata', () => {
     expect(metadata(`${HEAD}Summary: x${' '.repeat(4_000_000)}x\n`).summary?.length).toBe(4_000_002);
     expect(metadata(`${HEAD}Description: x${'\n        y'.repeat(500_000)}\n`).description?.length).toBe(1_000_001);
     expect(() => metadata(`${HEAD}${'a:\n'.repeat(100_001)}`)).toThrow(/more than 100000 fields/);
-    expect(performance.now() - started).toBeLessThan(4000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });

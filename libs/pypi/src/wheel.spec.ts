@@ -119,6 +119,21 @@ describe('inspectWheel', () => {
     await expect(inspect({ unlisted: [{ name: 'b.py' }] }, FILENAME, limits)).rejects.toThrow(/not listed/);
   });
 
+  it('reads thousands of members in few reads', async () => {
+    const members = Array.from({ length: 3000 }, (_, index) => ({ name: `foo/m${index}.py`, bytes: `x = ${index}\n` }));
+    const source = bytesSource(wheelBytes({ members }));
+    let reads = 0;
+    const counting = {
+      sizeBytes: source.sizeBytes,
+      read: (start: number, end: number) => {
+        reads += 1;
+        return source.read(start, end);
+      },
+    };
+    expect((await inspectWheel(counting, FILENAME)).hashesChecked).toBe(true);
+    expect(reads).toBeLessThan(10);
+  });
+
   it('refuses METADATA above 8 MiB', async () => {
     const metadata = metadataText('foo', '1.0', `Keywords: ${'x'.repeat(8 * 1024 ** 2)}\n`);
     await expect(inspect({ metadata })).rejects.toMatchObject({

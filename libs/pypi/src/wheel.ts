@@ -115,7 +115,8 @@ async function requireDigests(
   archive: ZipArchive,
   listed: readonly (readonly [ZipEntry, NonNullable<RecordLine['hash']>])[],
 ): Promise<void> {
-  for (const [entry, hash] of listed) {
+  // In the order in which they lie in the file, so that each part of it is read once.
+  for (const [entry, hash] of listed.toSorted(([a], [b]) => a.dataStart - b.dataStart)) {
     const digest = await archive.entryDigest(entry, hash.algorithm);
     if (!hash.digest.equals(digest)) throw recordLie(entry.name, `has another ${hash.algorithm} than RECORD says`);
   }

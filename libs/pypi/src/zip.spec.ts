@@ -272,7 +272,7 @@ describe('openZip', () => {
       },
     };
     await expect(openZip(counting)).rejects.toThrow(/taken for a bomb/);
-    expect(readBytes).toBeLessThanOrEqual(2 * 64 * 1024);
+    expect(readBytes).toBeLessThanOrEqual(1024 * 1024);
   });
 
   it('stops a bomb that lies about its size at the size it gave', async () => {
@@ -282,7 +282,7 @@ describe('openZip', () => {
     if (entry === undefined) throw new Error('no entry');
     const started = performance.now();
     await expect(archive.entryDigest(entry, 'sha256')).rejects.toThrow(/wrong size/);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(3000);
   });
 
   it('counts over all members together', async () => {
@@ -307,7 +307,7 @@ describe('openZip', () => {
   });
 
   it('passes on what the source says when it cannot read', async () => {
-    const bytes = zipOf([{ name: 'a', bytes: Buffer.alloc(200_000, 'x'), stored: true }]);
+    const bytes = zipOf([{ name: 'a', bytes: Buffer.alloc(2_000_000, 'x'), stored: true }]);
     const source = { sizeBytes: bytes.length, read: async (start: number, end: number) => bytes.subarray(start, end) };
     const archive = await openZip(source);
     source.read = async () => Promise.reject(new Error('disk gone'));

@@ -56,9 +56,10 @@ const LOCATOR = 0x07064b50;
  * independently and compared. Bytes come by ranges; memory grows with the number of members, not with the file.
  * Source: PKWARE APPNOTE 6.3.10; the confusion attacks published against Python's installers in 2025.
  */
-export async function openZip(source: ByteSource, limits: UnpackLimits = DEFAULT_UNPACK_LIMITS): Promise<ZipArchive> {
+export async function openZip(file: ByteSource, limits: UnpackLimits = DEFAULT_UNPACK_LIMITS): Promise<ZipArchive> {
+  const source = windowed(file);
   if (await isAlsoTar(source)) throw zipRefusal('it can be read as a tar archive too');
-  const { locals, centrals } = await walk(windowed(source), limits);
+  const { locals, centrals } = await walk(source, limits);
   const entries = joined(locals, centrals);
   const unpackedBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
   refuseBomb(unpackedBytes, source.sizeBytes, limits);
@@ -120,7 +121,7 @@ export class ZipArchive {
 
 async function isAlsoTar(source: ByteSource): Promise<boolean> {
   if (source.sizeBytes < 512) return false;
-  return Buffer.from(await source.read(257, 262)).toString('latin1') === 'ustar';
+  return Buffer.from(await source.read(0, 512)).toString('latin1', 257, 262) === 'ustar';
 }
 
 interface Walked {
