@@ -88,6 +88,22 @@ it('a server ends, and its folder goes, when the process that started it dies', 
   expect([isAlive(pid), existsSync(folder)]).toEqual([false, false]);
 });
 
+it('without a server, and without Docker, the error says what to install', async () => {
+  const before = { ...process.env };
+  try {
+    for (const name of ['TEST_REDIS_URL', 'TEST_NATS_URL', 'TEST_S3_ENDPOINT', 'DOCKER_HOST']) delete process.env[name];
+    process.env.PATH = '';
+    process.env.VIVARIUM_CACHE = join(tmpdir(), 'nothing-here');
+    if (existsSync('/var/run/docker.sock')) return;
+    await expect(startServer('redis')).rejects.toThrow('install valkey-server or redis-server');
+    await expect(startServer('nats')).rejects.toThrow('install nats-server');
+    await expect(startServer('s3')).rejects.toThrow('install versitygw');
+  } finally {
+    Object.assign(process.env, before);
+    if (before.VIVARIUM_CACHE === undefined) delete process.env.VIVARIUM_CACHE;
+  }
+});
+
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
