@@ -244,5 +244,12 @@ describe('the token of an organization', () => {
   it('is a stranger elsewhere, not even signed in, and nothing is kept back from it', () => {
     expect(outcome(admit(token('other', ['repos']), STRANGER_STANDING, open), open)).toEqual(['public']);
     expect(outcome(admit(token('other', ['api']), OWNER, open), open)).toEqual(['public']);
+    for (const scopes of [['repos'], ['api']] as const) {
+      // Even if the facts given were those of an owner.
+      const admission = admit(token('other', scopes), OWNER, closed);
+      expect(outcome(admission, closed)).toBe(
+        'forbidden: channel "acme" does not exist, or this token may not read it',
+      );
+    }
   });
 });

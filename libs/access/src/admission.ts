@@ -56,7 +56,7 @@ export function admitReader(facts: ReaderFacts): Admission {
   const whole = viewOf(caller, standing, channel.ownerId);
   const abroad = isAbroad(caller, channel.ownerId);
   const ask = { verb: 'read', use: facts.use, kind: 'channel', channelId: channel.id, label: facts.label } as const;
-  const cut = token === null || abroad ? null : routeCut(token, ask);
+  const cut = token === null ? null : routeCut(token, ask);
   const isOpen = isChannelVisible(strangerView(), channel);
   const isMine = !abroad && (standing.owner || standing.member);
   if (cut !== null) {

@@ -392,6 +392,19 @@ describe('a token', () => {
     );
   });
 
+  it('limited to labels changes no file that carries none of them, not even one without labels', () => {
+    const labelled = tokenWith(['all'], { labels: ['dev'] });
+    const mine: Facts = {
+      standing: { owner: true, member: true, groups: [] },
+      channel: { id: 'acme', login: 'acme', ownerId: 'acme', defaultVisibility: 'public' },
+      package: { visibility: 'public', grants: [], names: ['a'] },
+    };
+    const allowed = [['dev'], ['main'], []].map(
+      (label) => decide(labelled, mine, 'write', { kind: 'package', use: 'api', label }).allow,
+    );
+    expect(allowed).toEqual([true, false, false]);
+  });
+
   it('of a superuser does what it would do without being one', () => {
     fc.assert(
       fc.property(callers, world, fc.constantFrom(...VERBS), anyResource, (caller, given, verb, resource) => {
@@ -425,8 +438,8 @@ describe('a token', () => {
   });
 });
 
-function tokenWith(scopes: readonly Scope[]): Caller {
-  const credential: Credential = { kind: 'token', id: 't', scopes, restrictions: {} };
+function tokenWith(scopes: readonly Scope[], restrictions: Restrictions = {}): Caller {
+  const credential: Credential = { kind: 'token', id: 't', scopes, restrictions };
   return { kind: 'account', accountId: 'bob', login: 'bob', accountKind: 'user', superuser: false, credential };
 }
 
