@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { startChild } from './child-server.js';
 import { findProgram } from './programs.js';
-import type { ServerSources, TestServer } from './servers.js';
+import type { ServerSources, TestServer } from './test-server.js';
 
 /** NATS with one user and a password: without authentication the product refuses it outside loopback. */
 export const startNats: ServerSources = {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@vivarium/db/embedded';
 import pg from 'pg';
-import type { ServerSources } from './servers.js';
+import type { ServerSources } from './test-server.js';
 
 /** PostgreSQL with an empty database of the test's own. */
 export const startPostgres: ServerSources = {

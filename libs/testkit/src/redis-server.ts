@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { startChild } from './child-server.js';
 import { findProgram } from './programs.js';
-import type { ServerSources } from './servers.js';
+import type { ServerSources } from './test-server.js';
 
 /** Redis, or Valkey where that is what the machine has: with a password and without a disk. */
 export const startRedis: ServerSources = {

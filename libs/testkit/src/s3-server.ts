@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { startChild } from './child-server.js';
 import { findProgram } from './programs.js';
-import type { ServerSources, TestServer } from './servers.js';
+import type { ServerSources, TestServer } from './test-server.js';
 
 interface Account {
   readonly endpoint: string;

@@ -3,27 +3,11 @@ import { startNats } from './nats-server.js';
 import { startPostgres } from './postgres-server.js';
 import { startRedis } from './redis-server.js';
 import { startS3 } from './s3-server.js';
+import type { ServerSources, TestServer } from './test-server.js';
+
+export type { TestServer } from './test-server.js';
 
 export type ServerKind = 'postgres' | 'nats' | 'redis' | 's3';
-
-/** A real server for a test, with the configuration that the product reads (`DATABASE_URL`, `NATS_URL`, `REDIS_URL`, `S3_*`). */
-export interface TestServer {
-  readonly env: Readonly<Record<string, string>>;
-  /** Ends what was started for this test, and removes what the test stored on a server that was there before. */
-  stop(): Promise<void>;
-}
-
-/** Where a server of one kind may come from, best first. `undefined` means: not here. */
-export interface ServerSources {
-  /** One that the environment names (`TEST_DATABASE_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`, `TEST_S3_ENDPOINT` and keys). */
-  given(): Promise<TestServer | undefined>;
-  /** One run from a program of this machine. */
-  local(): Promise<TestServer | undefined>;
-  /** One run in a container; only asked when a Docker socket is there. */
-  container(): Promise<TestServer>;
-  /** What to install when there is none. */
-  readonly remedy: string;
-}
 
 const SOURCES: Readonly<Record<ServerKind, ServerSources>> = {
   postgres: startPostgres,
