@@ -4,7 +4,16 @@ import path from 'node:path';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import type { CondaRecord } from './record.js';
-import { chunkTextOf, composeJson, composeZst, compressChunk, MAX_CHUNK_BYTES } from './rope.js';
+import {
+  chunkTextOf,
+  composeJson,
+  composeRunExportsJson,
+  composeRunExportsZst,
+  composeZst,
+  compressChunk,
+  MAX_CHUNK_BYTES,
+  runExportsTextOf,
+} from './rope.js';
 
 const SPACES = ' '.repeat(17);
 const unzst = (bytes: Uint8Array) => zlib.zstdDecompressSync(bytes).toString();
@@ -128,15 +137,43 @@ describe('repodata from chunks', () => {
 describe('the text of a chunk', () => {
   const record = { name: 'foo', depends: [], run_exports: { weak: ['x'] } } as unknown as CondaRecord;
 
-  it('is sorted by file name and leaves run exports out', () => {
+  it('is sorted by file name and key, and leaves run exports out', () => {
+    const reversed = Object.fromEntries(Object.entries(record).reverse()) as unknown as CondaRecord;
     const records = new Map([
       ['foo-1.0-1.conda', record],
-      ['foo-1.0-0.conda', record],
+      ['foo-1.0-0.conda', reversed],
     ]);
     expect(chunkTextOf(records)).toBe(
-      '"foo-1.0-0.conda":{"name":"foo","depends":[]},"foo-1.0-1.conda":{"name":"foo","depends":[]}',
+      '"foo-1.0-0.conda":{"depends":[],"name":"foo"},"foo-1.0-1.conda":{"depends":[],"name":"foo"}',
     );
     expect(chunkTextOf(new Map())).toBe('');
+  });
+});
+
+describe('run exports', () => {
+  const known = { name: 'foo', run_exports: { weak: ['foo >=1'] } } as unknown as CondaRecord;
+  const unknown = { name: 'foo' } as unknown as CondaRecord;
+
+  it('are listed by file name, where they are known', () => {
+    const text = runExportsTextOf(
+      new Map([
+        ['foo-1.0-1.conda', { ...known, run_exports: {} }],
+        ['foo-1.0-2.conda', unknown],
+        ['foo-1.0-0.conda', known],
+      ]),
+    );
+    const chunks = [compressChunk(text)];
+    const json = composeRunExportsJson('noarch', [], chunks);
+    expect(JSON.parse(json.toString())).toEqual({
+      info: { subdir: 'noarch', version: 1 },
+      packages: {},
+      'packages.conda': {
+        'foo-1.0-0.conda': { run_exports: { weak: ['foo >=1'] } },
+        'foo-1.0-1.conda': { run_exports: {} },
+      },
+    });
+    expect(unzst(composeRunExportsZst('noarch', [], chunks))).toBe(json.toString());
+    expect(runExportsTextOf(new Map([['foo-1.0-2.conda', unknown]]))).toBe('');
   });
 });
 

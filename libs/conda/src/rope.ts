@@ -1,5 +1,5 @@
-// repodata.json and .zst of a view, composed from ready-made chunks. Nothing is compressed when a view is composed, so a view
-// costs a copy, and a changed package costs the compression of its one chunk.
+// repodata.json and run_exports.json of a view, plain and .zst, composed from ready-made chunks. Nothing is compressed when a
+// view is composed, so a view costs a copy, and a changed package costs the compression of its one chunk.
 //
 // Why one frame: some clients stop reading a .zst at the end of its first frame, so frames must not be laid end to end.
 //
@@ -11,21 +11,38 @@
 import zlib from 'node:zlib';
 import { Fault } from '@vivarium/fault/fault';
 import type { CondaRecord } from './record.js';
+import { RUN_EXPORT_KINDS } from './run-exports.js';
 
 /** A chunk may not be longer: matches reach back through a whole chunk, and readers remember no more than the window. */
 export const MAX_CHUNK_BYTES = 2 ** 23;
 
 const WINDOW_LOG = 23;
-const ZSTD_LEVEL = 9;
+const ZSTD_LEVEL = 6;
 const FRAME_HEADER = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, (WINDOW_LOG - 10) << 3]);
 const LAST_EMPTY_BLOCK = Buffer.from([1, 0, 0]);
 const RLE_BLOCK = 1;
 
-/** The text of a chunk: `"<file name>":{record}` joined by commas, sorted, without `run_exports`. Empty for no records. */
+/**
+ * The text of a chunk: `"<file name>":{record}` joined by commas, sorted by file name and key, without `run_exports`. Empty for
+ * no records; the same for equal records, in whatever order they and their fields came.
+ */
 export function chunkTextOf(records: ReadonlyMap<string, CondaRecord>): string {
+  return textOf(records, ({ run_exports: _, ...record }) => JSON.stringify(record, Object.keys(record).sort()));
+}
+
+/**
+ * The text of a chunk of run_exports.json: `"<file name>":{"run_exports":{…}}` joined by commas, sorted, for the records whose
+ * run exports are known. Empty if there are none. Source: CEP-12.
+ */
+export function runExportsTextOf(records: ReadonlyMap<string, CondaRecord>): string {
+  const known = new Map([...records].filter(([, record]) => record.run_exports !== undefined));
+  return textOf(known, ({ run_exports }) => JSON.stringify({ run_exports }, ['run_exports', ...RUN_EXPORT_KINDS]));
+}
+
+function textOf(records: ReadonlyMap<string, CondaRecord>, print: (record: CondaRecord) => string): string {
   return [...records]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([filename, { run_exports: _, ...record }]) => `${JSON.stringify(filename)}:${JSON.stringify(record)}`)
+    .map(([filename, record]) => `${JSON.stringify(filename)}:${print(record)}`)
     .join(',');
 }
 
@@ -45,40 +62,54 @@ export function compressChunk(text: string): Uint8Array {
 
 /**
  * `repodata.json.zst` of one directory as ONE zstd frame: the chunks in the given order, none for an empty directory. The
- * chunks must come from `compressChunk`; they are copied, not decompressed. Source: CEP-36 (document), RFC 8878 (frame).
+ * chunks must come from `compressChunk`; they are copied, not decompressed.
+ * Throws Fault('internal') if the bytes of a chunk are no chunk. Source: CEP-36 (document), RFC 8878 (frame).
  */
-export function composeZst(
-  subdir: string,
-  tarbz2Chunks: readonly Uint8Array[],
-  condaChunks: readonly Uint8Array[],
-): Buffer {
-  const frames = framesOf(subdir, tarbz2Chunks, condaChunks);
-  return Buffer.concat([FRAME_HEADER, ...frames.flatMap((frame) => [RESET, blocksOf(frame)]), LAST_EMPTY_BLOCK]);
+export function composeZst(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Buffer {
+  return joined(framesOf(repodataHead(subdir), tarbz2Chunks, condaChunks, REPODATA_TAIL));
 }
 
 /**
  * `repodata.json` of one directory: byte for byte what `composeZst` decompresses to, the spaces included. It decompresses
- * every chunk, about 1 ms a megabyte: work for a worker thread.
+ * every chunk, about 7 ms a megabyte: work for a worker thread.
  */
-export function composeJson(
-  subdir: string,
-  tarbz2Chunks: readonly Uint8Array[],
-  condaChunks: readonly Uint8Array[],
-): Buffer {
-  const frames = framesOf(subdir, tarbz2Chunks, condaChunks);
+export function composeJson(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Buffer {
+  return unpacked(framesOf(repodataHead(subdir), tarbz2Chunks, condaChunks, REPODATA_TAIL));
+}
+
+/** `run_exports.json.zst` of one directory, composed as `composeZst` does, from chunks of `runExportsTextOf`. Source: CEP-12. */
+export function composeRunExportsZst(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Buffer {
+  return joined(framesOf(runExportsHead(subdir), tarbz2Chunks, condaChunks, RUN_EXPORTS_TAIL));
+}
+
+/** `run_exports.json` of one directory: byte for byte what `composeRunExportsZst` decompresses to. Source: CEP-12. */
+export function composeRunExportsJson(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Buffer {
+  return unpacked(framesOf(runExportsHead(subdir), tarbz2Chunks, condaChunks, RUN_EXPORTS_TAIL));
+}
+
+type Chunks = readonly Uint8Array[];
+
+function repodataHead(subdir: string): string {
+  return `{"info":{"subdir":${JSON.stringify(subdir)}},"packages":{`;
+}
+
+function runExportsHead(subdir: string): string {
+  return `{"info":{"subdir":${JSON.stringify(subdir)},"version":1},"packages":{`;
+}
+
+function framesOf(head: string, tarbz2Chunks: Chunks, condaChunks: Chunks, tail: Uint8Array): Chunks {
+  return [compress(Buffer.from(head)), ...withCommas(tarbz2Chunks), MIDDLE, ...withCommas(condaChunks), tail];
+}
+
+function joined(frames: Chunks): Buffer {
+  return Buffer.concat([FRAME_HEADER, ...frames.flatMap((frame) => [RESET, blocksOf(frame)]), LAST_EMPTY_BLOCK]);
+}
+
+function unpacked(frames: Chunks): Buffer {
   return Buffer.concat(frames.flatMap((frame) => [SPACES, zlib.zstdDecompressSync(frame)]));
 }
 
-function framesOf(
-  subdir: string,
-  tarbz2Chunks: readonly Uint8Array[],
-  condaChunks: readonly Uint8Array[],
-): readonly Uint8Array[] {
-  const head = compress(Buffer.from(`{"info":{"subdir":${JSON.stringify(subdir)}},"packages":{`));
-  return [head, ...withCommas(tarbz2Chunks), MIDDLE, ...withCommas(condaChunks), TAIL];
-}
-
-function withCommas(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+function withCommas(chunks: Chunks): Chunks {
   return chunks.flatMap((chunk, i) => (i > 0 ? [COMMA, chunk] : [chunk]));
 }
 
@@ -147,4 +178,5 @@ const RESET = Buffer.concat([
 const SPACES = Buffer.alloc(17, ' ');
 const COMMA = compress(Buffer.from(','));
 const MIDDLE = compress(Buffer.from('},"packages.conda":{'));
-const TAIL = compress(Buffer.from('},"removed":[],"repodata_version":1}'));
+const REPODATA_TAIL = compress(Buffer.from('},"removed":[],"repodata_version":1}'));
+const RUN_EXPORTS_TAIL = compress(Buffer.from('}}'));

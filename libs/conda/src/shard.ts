@@ -5,8 +5,11 @@ import { Fault } from '@vivarium/fault/fault';
 import type { CondaRecord } from './record.js';
 
 // Part of the name of every shard: another level gives other bytes for the same records, and every client fetches them anew.
-const ZSTD_LEVEL = 9;
+// Level 9 is six times slower for 2 % less.
+const ZSTD_LEVEL = 3;
 const MAX_SHARD_BYTES = 256 * 1024 ** 2;
+const THREE_KEYS = Uint8Array.of(0x83);
+const ONE = Uint8Array.of(1);
 
 /** All records of one package name in one directory of a channel and label, by file name. */
 export interface Shard {
@@ -60,23 +63,38 @@ export function decodeShard(bytes: Uint8Array): Shard {
  * Throws Fault('internal') if a hash is none. Source: CEP-16.
  */
 export function encodeShardIndex({ subdir, createdAt, shards }: ShardIndex): Uint8Array {
-  const hashes = Object.fromEntries(Array.from(shards, ([name, hash]) => [name, hashBytesOf(name, hash)]));
+  const info = { base_url: '', created_at: createdAt, shards_base_url: './shards/', subdir };
   return compress(
-    encode(
-      {
-        info: { base_url: '', created_at: createdAt, shards_base_url: './shards/', subdir },
-        shards: hashes,
-        version: 1,
-      },
-      { sortKeys: true, maxDepth: 4 },
-    ),
+    Buffer.concat([
+      THREE_KEYS,
+      encode('info'),
+      encode(info),
+      encode('shards'),
+      hashMapOf(shards),
+      encode('version'),
+      ONE,
+    ]),
   );
 }
 
-function hashBytesOf(name: string, hash: string): Uint8Array {
-  const bytes = Buffer.from(hash, 'hex');
-  if (bytes.length === 32 && hash.length === 64) return bytes;
-  throw new Fault('internal', `The shard of ${JSON.stringify(name)} has no SHA-256. Rebuild the index of its channel.`);
+/** The map of names to binary hashes, written by hand: with 100,000 names in it the general encoder takes several times as long. */
+function hashMapOf(shards: ShardIndex['shards']): Buffer {
+  const sorted = [...shards].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const bytes = Buffer.allocUnsafe(sorted.reduce((total, [name]) => total + 36 + 3 * name.length, 5));
+  bytes[0] = 0xdf; // a map with 32 bits of length
+  let at = bytes.writeUInt32BE(sorted.length, 1);
+  for (const [name, hash] of sorted) {
+    const nameBytes = bytes.write(name, at + 2);
+    if (nameBytes > 255 || bytes.write(hash, at + 4 + nameBytes, 32, 'hex') !== 32 || hash.length !== 64) {
+      throw new Fault('internal', `The shard of ${JSON.stringify(name)} has no SHA-256. Rebuild the index.`);
+    }
+    bytes[at] = 0xd9; // a text with 8 bits of length
+    bytes[at + 1] = nameBytes;
+    bytes[at + 2 + nameBytes] = 0xc4; // binary with 8 bits of length
+    bytes[at + 3 + nameBytes] = 32;
+    at += 36 + nameBytes;
+  }
+  return bytes.subarray(0, at);
 }
 
 type PackedRecord = Omit<CondaRecord, 'md5' | 'sha256'> & { readonly md5: Uint8Array; readonly sha256: Uint8Array };
