@@ -20,17 +20,20 @@ export interface CondaFilename {
  * Throws Fault('invalid') with the part at fault. Source: CEP-26.
  */
 export function parseCondaFilename(text: string): CondaFilename {
-  const shown = JSON.stringify(text.slice(0, 240));
   const refuse = (reason: string): never => {
+    const shown = JSON.stringify(text.slice(0, 240));
     throw new Fault('invalid', `${shown} is not the file name of a conda package: ${reason}.`);
   };
   if (text.length > MAX_FILENAME_CHARACTERS) return refuse(`it is longer than ${MAX_FILENAME_CHARACTERS} characters`);
   const format = text.endsWith('.conda') ? 'conda' : text.endsWith('.tar.bz2') ? 'tar.bz2' : undefined;
   if (format === undefined) return refuse('it ends in neither ".conda" nor ".tar.bz2"');
   const stem = text.slice(0, -format.length - 1);
-  const [build = '', version = '', ...rest] = stem.split('-').reverse();
-  const name = rest.reverse().join('-');
-  if (name === '') return refuse('it needs three parts, <name>-<version>-<build>');
+  const buildAt = stem.lastIndexOf('-');
+  const versionAt = stem.lastIndexOf('-', buildAt - 1);
+  if (buildAt < 1 || versionAt < 1) return refuse('it needs three parts, <name>-<version>-<build>');
+  const name = stem.slice(0, versionAt);
+  const version = stem.slice(versionAt + 1, buildAt);
+  const build = stem.slice(buildAt + 1);
   if (!isCondaName(name)) return refuse(`${JSON.stringify(name)} is not a package name`);
   if (!isCondaVersion(version)) return refuse(`${JSON.stringify(version)} is not a version`);
   if (!BUILD.test(build)) return refuse(`${JSON.stringify(build)} is not a build string`);

@@ -13,7 +13,7 @@
 // be decoded or cut a second time (%, /, \, ;, controls) survives the decoding.
 import { Fault } from '@vivarium/fault/fault';
 import { isCondaFilename } from './filename.js';
-import { DEFAULT_LABEL, isLabel, parseLabel } from './label.js';
+import { DEFAULT_LABEL, isLabel } from './label.js';
 import { isKnownSubdir } from './subdir.js';
 
 export const MAX_PATH_CHARACTERS = 2048;
@@ -76,7 +76,7 @@ function placeOf(head: readonly string[], resource: CondaResource): CondaPath {
   if (word === undefined) return { channel, label: DEFAULT_LABEL, explicitLabel: false, resource };
   const label = rest.join('/');
   if (word !== 'label' || !isLabel(label)) throw notFound(`/${head.join('/')}`);
-  return { channel, label: parseLabel(label), explicitLabel: true, resource };
+  return { channel, label: label.toLowerCase(), explicitLabel: true, resource };
 }
 
 function fileOf(subdir: string, filename: string): CondaResource {

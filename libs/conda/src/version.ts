@@ -23,7 +23,8 @@ const ZERO: Component = [0];
 export function isCondaVersion(text: string): boolean {
   if (text.length > MAX_VERSION_CHARACTERS || !VERSION.test(text)) return false;
   if (text.includes('-') && text.includes('_')) return false;
-  return (text.match(/\d+/g) ?? []).every((digits) => Number(digits) <= MAX_NUMBER);
+  // Asked for each artifact that is read: shorter runs cannot be too large, and most versions have no longer one.
+  return !/\d{10}/.test(text) || (text.match(/\d+/g) ?? []).every((digits) => Number(digits) <= MAX_NUMBER);
 }
 
 /**
