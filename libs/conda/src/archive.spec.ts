@@ -255,6 +255,11 @@ describe('a tar is refused', () => {
     ['with a "." segment', [...info, { name: './bin/x' }], '"." segment'],
     ['with an empty segment', [...info, { name: 'bin//x' }], '"." segment'],
     ['with a control character in a name', [...info, { name: 'bin/\u0001' }], 'absolute or leaves'],
+    [
+      'with an endless name',
+      [...info, { name: 'p', type: 'x', text: paxOf('path', 'x'.repeat(2000)) }, { name: 'y' }],
+      'longer than 1024',
+    ],
     ['with a character device', [...info, { name: 'dev/x', type: '3' }], 'neither a file'],
     ['with a block device', [...info, { name: 'dev/x', type: '4' }], 'neither a file'],
     ['with a pipe', [...info, { name: 'dev/x', type: '6' }], 'neither a file'],

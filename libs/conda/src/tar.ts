@@ -17,6 +17,9 @@ export type TarVisitor = (entry: TarEntry) => ((bytes: Uint8Array) => void) | un
 
 const BLOCK = 512;
 const MAX_EXTENSION_BYTES = 64 * 1024;
+const MAX_NAME_CHARACTERS = 1024;
+// All names are remembered, to find one that comes twice.
+const MAX_NAMES_CHARACTERS = 64 * 1024 ** 2;
 const latin = new TextDecoder('latin1');
 const utf8 = new TextDecoder('utf-8');
 
@@ -44,6 +47,7 @@ export class TarReader {
   readonly #maxMembers: number;
   readonly #block = new Uint8Array(BLOCK);
   readonly #names = new Set<string>();
+  #nameCharacters = 0;
   #filled = 0;
   #skip = 0;
   #body: { readonly bytes: Uint8Array; filled: number; readonly done: (bytes: Uint8Array) => void } | undefined;
@@ -144,6 +148,8 @@ export class TarReader {
     if (kind === 'symlink') checkSymlink(name, written.target);
     if (this.#names.has(name)) throw bad(`${shown(name)} is in it twice`);
     this.#names.add(name);
+    this.#nameCharacters += name.length;
+    if (this.#nameCharacters > MAX_NAMES_CHARACTERS) throw bad('its names are too long together');
     if (this.#names.size > this.#maxMembers) throw bad(`it has more than ${this.#maxMembers} entries`);
     const receive = this.#visit({ name, kind, sizeBytes, target: written.target });
     if (receive === undefined) this.#skip = padded(sizeBytes);
@@ -201,6 +207,7 @@ function kindOf(type: string, name: string): TarEntry['kind'] {
 }
 
 function checkName(name: string): void {
+  if (name.length > MAX_NAME_CHARACTERS) throw bad(`the name ${shown(name)} is longer than ${MAX_NAME_CHARACTERS}`);
   // Backslashes separate on Windows only; they may stand in names but must not climb either.
   const segments = name.split(/[\\/]/);
   const climbs = segments.includes('..') || segments[0] === '' || /^[a-z]:/i.test(name);
@@ -216,7 +223,7 @@ function checkName(name: string): void {
 function checkSymlink(name: string, target: string): void {
   let depth = name.split('/').length - 1;
   const leaves = () => bad(`the link ${shown(name)} points out of the package, to ${shown(target)}`);
-  if (target === '' || /^(?:[\\/]|[a-z]:)/i.test(target)) throw leaves();
+  if (target === '' || target.length > MAX_NAME_CHARACTERS || /^(?:[\\/]|[a-z]:)/i.test(target)) throw leaves();
   for (const segment of target.split(/[\\/]/)) {
     if (segment === '..') depth--;
     else if (segment !== '.' && segment !== '') depth++;
