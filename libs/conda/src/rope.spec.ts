@@ -109,6 +109,21 @@ describe('repodata from chunks', () => {
     );
   });
 
+  it.each([
+    ['the first', 0, 0b1, 'hhh'],
+    ['the second', 1, 0b10, 'efg'],
+    ['the third', 1, 0b11, 'abc'],
+  ])('gives a chunk %s repeat offset of a fresh frame', (_, offsetCode, bits, repeated) => {
+    // Compressors rarely begin with one, so this chunk is made by hand: `abcdefgh`, then a match of 3 at a repeat offset.
+    const body = [8 << 3, ...Buffer.from('abcdefgh'), 1, 0b01010100, 8, offsetCode, 0, bits];
+    const chunk = Uint8Array.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x68, (body.length << 3) | 5, 0, 0, ...body]);
+    expect(unzst(chunk)).toBe(`abcdefgh${repeated}`);
+    const before = compressChunk(recordsText(50, 5));
+    const zst = composeZst('noarch', [before, chunk], [chunk]);
+    const text = `abcdefgh${repeated}`;
+    expect(unzst(zst)).toBe(expectedText('noarch', [recordsText(50, 5), text], [text]));
+  });
+
   it('leaves the chunks as they were', () => {
     const chunk = compressChunk(recordsText(100, 1));
     const before = Buffer.from(chunk);
