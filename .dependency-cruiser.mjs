@@ -5,7 +5,7 @@ const DOMAIN_LIB = `${ROOM}libs/(?:${DOMAIN})/`;
 const TEST = '\\.(spec|conformance)\\.ts$';
 
 // Computing with bytes is pure; everything else of Node reaches out of the process.
-const PURE = 'node:(assert|buffer|crypto|events|stream|string_decoder|url|util|zlib)';
+const PURE = 'node:(assert|buffer|crypto|events|path|stream|string_decoder|url|util|zlib)';
 
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 

@@ -1,7 +1,7 @@
 // Run while the image is built, after the build: removes from node_modules what no part of the product asks for.
 // npm also installs what optional peers of a dependency name once the lockfile has it for development (Prisma's
 // command line, which is bigger than the product), and the compiler and Node are not needed after this point.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMain, repositoryRoot, runScript } from './node24.mjs';
 
@@ -10,8 +10,7 @@ const ONLY_TO_BUILD = new Set(['@swc/core']);
 /** The paths in the lockfile (node_modules/…) that the product's packages reach, over dependencies and required peers. */
 export function reachedPaths(packages) {
   const reached = new Set();
-  const roots = Object.keys(packages).filter((path) => /^(libs|services)\/[^/]+$/.test(path));
-  const waiting = ['', ...roots];
+  const waiting = ['', ...ownPackages(packages)];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     for (const name of wantedBy(packages[path], path)) {
       const found = resolvePath(packages, path, name);
@@ -21,6 +20,10 @@ export function reachedPaths(packages) {
     }
   }
   return reached;
+}
+
+function ownPackages(packages) {
+  return Object.keys(packages).filter((path) => /^(libs|services)\/[^/]+$/.test(path));
 }
 
 function wantedBy(entry, path) {
@@ -50,9 +53,13 @@ function parentOf(path) {
 if (isMain(import.meta.url)) {
   await runScript(() => {
     const { packages } = JSON.parse(readFileSync(join(repositoryRoot, 'package-lock.json'), 'utf8'));
+    // Our own packages as they are on disk: npm accepts a lockfile that lags behind them in what they take from each other.
+    for (const path of ownPackages(packages)) {
+      packages[path] = JSON.parse(readFileSync(join(repositoryRoot, path, 'package.json'), 'utf8'));
+    }
     const reached = reachedPaths(packages);
     const unreached = Object.keys(packages).filter(
-      (path) => path.includes('node_modules/') && !reached.has(path) && existsSync(join(repositoryRoot, path)),
+      (path) => path.includes('node_modules/') && !reached.has(path) && !packages[path].link,
     );
     for (const path of unreached) rmSync(join(repositoryRoot, path), { recursive: true, force: true });
     rmSync(join(repositoryRoot, 'node_modules', '.bin'), { recursive: true, force: true });
