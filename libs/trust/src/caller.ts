@@ -1,6 +1,6 @@
 import { fromJson, type JsonValue, type MessageInitShape, toJson } from '@bufbuild/protobuf';
 import { ANONYMOUS, type Caller } from '@vivarium/access/caller';
-import type { Restrictions } from '@vivarium/access/restriction';
+import { type Restrictions, restrictionsOf } from '@vivarium/access/restriction';
 import { parseScopes } from '@vivarium/access/scope';
 import {
   type Caller as CallerMessage,
@@ -30,14 +30,13 @@ export function callerFromProto(message: CallerMessage | undefined): Caller {
 
 /** Restrictions as `libs/access` takes them: an absent list cuts nothing, and a message cannot tell it from an empty one. */
 export function restrictionsFromProto(message: RestrictionsMessage | undefined): Restrictions {
-  const lists = {
-    channels: message?.channels ?? [],
-    packages: message?.packages ?? [],
-    labels: message?.labels ?? [],
-    subdirs: message?.subdirs ?? [],
-    cidrs: message?.cidrs ?? [],
-  };
-  return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
+  return restrictionsOf({
+    channels: message?.channels,
+    packages: message?.packages,
+    labels: message?.labels,
+    subdirs: message?.subdirs,
+    cidrs: message?.cidrs,
+  });
 }
 
 /** The message for restrictions. */

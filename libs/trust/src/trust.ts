@@ -3,12 +3,12 @@ import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/c
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { verifyAssertion } from '@vivarium/rpc/assertion';
+import { Keyring, type PublishedKey } from '@vivarium/rpc/assertion-key';
 import type { Bus } from '@vivarium/rpc/bus';
 import { type Call, clientOf } from '@vivarium/rpc/rpc';
 import { signServiceAssertion, verifyServiceAssertion } from '@vivarium/rpc/service-assertion';
 import { deriveKey } from '@vivarium/token/secret';
 import { callerFromProto, messageOfClaims } from './caller.js';
-import { KeyRing } from './key-ring.js';
 
 export interface TrustOptions {
   /** This service: the only audience whose assertions it accepts. */
@@ -29,14 +29,17 @@ const KEEP_MS = 2_000;
  */
 export class Trust {
   readonly #options: TrustOptions;
-  readonly #keys: KeyRing;
+  readonly #keys: Keyring;
   readonly #serviceKeys = new Map<string, Uint8Array>();
   readonly #kept = new Map<string, { readonly madeMs: number; readonly assertion: Promise<string> }>();
 
   constructor(options: TrustOptions) {
     this.#options = options;
     const callers = clientOf(Callers, options.bus);
-    this.#keys = new KeyRing(async () => (await callers.keys({})).jwksJson, options.clock);
+    this.#keys = new Keyring(
+      async () => parseJwks((await callers.keys({})).jwksJson),
+      () => performance.now(),
+    );
   }
 
   /** The caller that the call's assertion names; anonymous without one. Throws Fault('unauthenticated'). */
@@ -50,7 +53,7 @@ export class Trust {
     if (call.assertion === undefined) return undefined;
     const { service, clock } = this.#options;
     return messageOfClaims(
-      await verifyAssertion(call.assertion, { audience: service, keys: (kid) => this.#keys.find(kid), nowMs: clock() }),
+      await verifyAssertion(call.assertion, { audience: service, keys: this.#keys.keyOf, nowMs: clock() }),
     );
   }
 
@@ -87,3 +90,8 @@ export class Trust {
 }
 
 const SERVICES = new Set(['gateway', 'identity', 'authz', 'packages', 'conda-index', 'pypi-index', 'platform']);
+
+function parseJwks(text: string): readonly PublishedKey[] {
+  const { keys } = JSON.parse(text) as { readonly keys?: readonly Partial<PublishedKey>[] };
+  return (keys ?? []).flatMap(({ kid, x }) => (kid === undefined || x === undefined ? [] : [{ kid, x }]));
+}
