@@ -1,4 +1,5 @@
-import type { Db, Tx } from './db.js';
+import type { Restrictions } from '@vivarium/access/restriction';
+import { ask, type Db, type Tx } from './db.js';
 import { Prisma } from './gen/prisma/client.js';
 
 /** An account as every credential needs it. */
@@ -13,7 +14,9 @@ export interface AccountFacts {
 }
 
 export interface PasswordFacts extends AccountFacts {
+  /** Null for an organization. */
   readonly hash: string | null;
+  readonly changedAt: Date | null;
 }
 
 export interface SessionFacts extends AccountFacts {
@@ -29,15 +32,16 @@ export interface TokenFacts extends AccountFacts {
   readonly id: string;
   readonly name: string;
   readonly scopes: string[];
-  readonly restrictions: Prisma.JsonValue;
+  readonly restrictions: Restrictions;
   readonly expiresAt: Date;
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
   readonly remainingUses: bigint | null;
   readonly version: bigint;
+  readonly parentId: string | null;
   readonly makerId: string;
   readonly makerLogin: string;
-  readonly makerDisabled: boolean;
+  readonly makerGone: boolean;
   readonly makerVersion: bigint;
 }
 
@@ -46,16 +50,14 @@ const ACCOUNT = Prisma.sql`
   a.id AS "accountId", a.login, a.kind, a.superuser, a.disabled, a.deleted_at IS NOT NULL AS deleted,
   a.version AS "accountVersion"`;
 
-/** Relies on accounts_login_key. */
-export async function findPasswordFacts(db: Db | Tx, login: string): Promise<PasswordFacts | undefined> {
-  const rows = await db.$queryRaw<PasswordFacts[]>`
-    SELECT ${ACCOUNT}, p.hash FROM accounts a LEFT JOIN passwords p ON p.account_id = a.id WHERE a.login = ${login}`;
-  return rows[0];
-}
-
-/** Relies on accounts_pkey. */
-export async function findAccountFacts(db: Db | Tx, id: string): Promise<AccountFacts | undefined> {
-  const rows = await db.$queryRaw<AccountFacts[]>`SELECT ${ACCOUNT} FROM accounts a WHERE a.id = ${id}`;
+/** Relies on accounts_login_key or accounts_pkey. */
+export async function findPasswordFacts(
+  db: Db | Tx,
+  by: { readonly login: string } | { readonly id: string },
+): Promise<PasswordFacts | undefined> {
+  const rows = await ask(db.$queryRaw<PasswordFacts[]>`
+    SELECT ${ACCOUNT}, p.hash, p.changed_at AS "changedAt"
+    FROM accounts a LEFT JOIN passwords p ON p.account_id = a.id WHERE ${'id' in by ? Prisma.sql`a.id = ${by.id}` : Prisma.sql`a.login = ${by.login}`}`);
   return rows[0];
 }
 
@@ -64,10 +66,10 @@ export async function findSessionFacts(
   db: Db | Tx,
   by: { readonly sha256: Uint8Array } | { readonly id: string },
 ): Promise<SessionFacts | undefined> {
-  const rows = await db.$queryRaw<SessionFacts[]>`
+  const rows = await ask(db.$queryRaw<SessionFacts[]>`
     SELECT ${ACCOUNT}, s.id, s.last_used_at AS "lastUsedAt", s.expires_at AS "expiresAt", s.revoked_at AS "revokedAt",
       s.version
-    FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE ${keyOf('s', by)}`;
+    FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE ${keyOf('s', by)}`);
   return rows[0];
 }
 
@@ -76,12 +78,13 @@ export async function findTokenFacts(
   db: Db | Tx,
   by: { readonly sha256: Uint8Array } | { readonly id: string },
 ): Promise<TokenFacts | undefined> {
-  const rows = await db.$queryRaw<TokenFacts[]>`
+  const rows = await ask(db.$queryRaw<TokenFacts[]>`
     SELECT ${ACCOUNT}, t.id, t.name, t.scopes, t.restrictions, t.expires_at AS "expiresAt",
       t.revoked_at AS "revokedAt", t.last_used_at AS "lastUsedAt", t.remaining_uses AS "remainingUses", t.version,
-      m.id AS "makerId", m.login AS "makerLogin", m.disabled OR m.deleted_at IS NOT NULL AS "makerDisabled",
+      t.parent_id AS "parentId",
+      m.id AS "makerId", m.login AS "makerLogin", m.disabled OR m.deleted_at IS NOT NULL AS "makerGone",
       m.version AS "makerVersion"
-    FROM tokens t JOIN accounts a ON a.id = t.owner_id JOIN accounts m ON m.id = t.maker_id WHERE ${keyOf('t', by)}`;
+    FROM tokens t JOIN accounts a ON a.id = t.owner_id JOIN accounts m ON m.id = t.maker_id WHERE ${keyOf('t', by)}`);
   return rows[0];
 }
 

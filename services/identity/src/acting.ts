@@ -1,0 +1,66 @@
+import { create } from '@bufbuild/protobuf';
+import { type Caller as AccessCaller, tokenOf } from '@vivarium/access/caller';
+import { holds, type Scope } from '@vivarium/access/scope';
+import { type Caller, CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
+import { Fault } from '@vivarium/fault/fault';
+import type { Call } from '@vivarium/rpc/rpc';
+import { callerFromProto } from '@vivarium/trust/caller';
+import type { TokenFacts } from './credential-facts.js';
+import type { Tx } from './db.js';
+import type { IdentityPorts } from './ports.js';
+import { recheck } from './recheck.js';
+import { nobodySignedIn } from './refusals.js';
+
+/** Who changes something, as the rows under lock say. */
+export interface Acting {
+  readonly message: Caller;
+  readonly caller: Exclude<AccessCaller, { kind: 'anonymous' }>;
+  readonly token: TokenFacts | undefined;
+}
+
+/** The account that calls. Throws Fault('unauthenticated') for an anonymous call. */
+export async function callerOf({ trust }: IdentityPorts, call: Call): Promise<Caller> {
+  const caller = await trust.callerMessageOf(call);
+  if (caller === undefined) throw nobodySignedIn();
+  return caller;
+}
+
+/**
+ * The caller today, with its credential and account locked against change until the transaction ends: what it does is
+ * done by rights that it has at that moment. Throws Fault('unauthenticated') when it has none any more.
+ */
+export async function lockCaller(tx: Tx, caller: Caller, nowMs: number): Promise<Acting> {
+  await tx.$executeRaw`SELECT 1 FROM accounts WHERE id = ${caller.accountId} FOR SHARE`;
+  if (caller.credentialKind === 'token') {
+    await tx.$executeRaw`SELECT 1 FROM tokens WHERE id = ${caller.credentialId} FOR SHARE`;
+  }
+  if (caller.credentialKind === 'session') {
+    await tx.$executeRaw`SELECT 1 FROM sessions WHERE id = ${caller.credentialId} FOR SHARE`;
+  }
+  // A statement of its own: it sees what whoever held those locks before has committed.
+  const today = await recheck(tx, caller, nowMs);
+  const message = create(CallerSchema, today.caller);
+  const account = callerFromProto(message);
+  if (account.kind === 'anonymous') throw nobodySignedIn();
+  return { message, caller: account, token: today.token };
+}
+
+/** Throws Fault('forbidden') that names the scope which the caller's token lacks. Sessions and passwords lack none. */
+export function needScope(caller: AccessCaller, scope: Scope, purpose: string): void {
+  const token = tokenOf(caller);
+  if (token === null || holds(token.scopes, scope)) return;
+  throw new Fault('forbidden', `this token lacks the scope ${scope}, which ${purpose} needs`);
+}
+
+/**
+ * Throws Fault('forbidden') unless the caller may manage accounts. A token must be without any limit for it: by making
+ * itself a superuser's password it could do all that its limits forbid.
+ */
+export function needSuperuser({ caller, token }: Acting, purpose: string): void {
+  if (!caller.superuser) throw new Fault('forbidden', `${purpose} needs a superuser, and ${caller.login} is none`);
+  needScope(caller, 'all', purpose);
+  const credential = tokenOf(caller);
+  if (credential === null) return;
+  if (Object.keys(credential.restrictions).length === 0 && token?.remainingUses === null) return;
+  throw new Fault('forbidden', `${purpose} needs a token without restrictions; sign in, or create such a token`);
+}

@@ -1,0 +1,49 @@
+import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import { deriveKey } from '@vivarium/token/secret';
+import { Accounts } from './accounts.js';
+import { Callers } from './callers.js';
+import { DB, type Db, openDb } from './db.js';
+import { LastUsed } from './last-used.js';
+import { Leases } from './leases.js';
+import type { IdentityPorts } from './ports.js';
+import { Sessions } from './sessions.js';
+import { SigningKeys } from './signing-keys.js';
+import { Tokens } from './tokens.js';
+
+// A key signs for a day; a published set may be remembered for ten minutes.
+const KEY_POLICY = { lifetimeMs: 86_400_000, cacheMs: 600_000 };
+
+/** The service identity: who is calling, and the proof of it. */
+export function identityModule(ports: IdentityPorts): DynamicModule {
+  const db = openDb(ports.pool);
+  const keys = new SigningKeys({
+    db,
+    sealingKey: deriveKey(ports.secret, 'identity signing keys'),
+    clock: ports.clock,
+    policy: ports.signingKeys ?? KEY_POLICY,
+  });
+  return {
+    module: IdentityModule,
+    controllers: [Accounts, Sessions, Tokens, Callers, Leases],
+    providers: [
+      { provide: PORTS, useValue: ports },
+      { provide: DB, useValue: db },
+      { provide: SigningKeys, useValue: keys },
+      { provide: LastUsed, useValue: new LastUsed(db, ports) },
+    ],
+  };
+}
+
+@Module({})
+class IdentityModule implements OnModuleDestroy {
+  constructor(
+    @Inject(DB) private readonly db: Db,
+    @Inject(LastUsed) private readonly lastUsed: LastUsed,
+  ) {}
+
+  async onModuleDestroy(): Promise<void> {
+    await this.lastUsed.settle();
+    await this.db.$disconnect();
+  }
+}

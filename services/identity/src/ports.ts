@@ -1,0 +1,13 @@
+import type { DatabasePorts } from '@vivarium/boot/ports';
+import type { KeyPolicy } from './key-plan.js';
+
+/** What identity is given by whoever starts it. */
+export interface IdentityPorts extends Pick<DatabasePorts, 'bus' | 'pool' | 'trust' | 'invalidations' | 'clock'> {
+  readonly log: Pick<DatabasePorts['log'], 'warn'>;
+  /** The root secret of the installation: signing keys are sealed under a key derived from it. */
+  readonly secret: string;
+  /** Words that begin our own addresses and therefore are nobody's login. */
+  readonly reservedLogins: ReadonlySet<string>;
+  /** A day and ten minutes unless given. */
+  readonly signingKeys?: KeyPolicy;
+}

@@ -1,0 +1,32 @@
+import { Inject } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import {
+  type CloseSessionRequest,
+  type OpenSessionRequest,
+  Sessions as SessionsContract,
+} from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { Serves } from '@vivarium/rpc/nest';
+import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
+import { callerOf } from './acting.js';
+import { closeSession } from './close-session.js';
+import { DB, type Db } from './db.js';
+import { openSession } from './open-session.js';
+import type { IdentityPorts } from './ports.js';
+
+@Serves(SessionsContract)
+export class Sessions implements HandlerOf<typeof SessionsContract> {
+  constructor(
+    @Inject(PORTS) private readonly ports: IdentityPorts,
+    @Inject(DB) private readonly db: Db,
+  ) {}
+
+  async open(request: OpenSessionRequest, call: Call) {
+    return openSession(this.ports, this.db, await callerOf(this.ports, call), request);
+  }
+
+  async close(_request: CloseSessionRequest, call: Call) {
+    await closeSession(this.ports, this.db, await callerOf(this.ports, call));
+    await this.ports.invalidations.barrier();
+    return {};
+  }
+}
