@@ -4,7 +4,8 @@ import { ensureInstalled } from './install.mjs';
 import { launch } from './launch.mjs';
 import { repositoryRoot, runScript } from './node24.mjs';
 
-const NODE_FLAGS = [];
+// Traces need their hook before the first import; it does nothing unless an endpoint is configured.
+const NODE_FLAGS = ['--import', './services/platform/dist/telemetry-hook.js'];
 
 await runScript(async () => {
   await ensureInstalled(repositoryRoot, 'prod');

@@ -11,15 +11,12 @@ const CHECK_LIMIT_MS = 2_000;
 
 /** `GET /health/live` (the process answers) and `GET /health/ready` (it may be sent work). */
 export class Health {
-  readonly #checks: readonly HealthCheck[];
+  #checks: readonly HealthCheck[] = [];
   #ready = false;
 
-  constructor(checks: readonly HealthCheck[]) {
+  /** From now on readiness is a matter of these checks; before, and after `drain`, it is a plain no. */
+  begin(checks: readonly HealthCheck[]): void {
     this.#checks = checks;
-  }
-
-  /** From now on readiness is a matter of the checks; before, and after `drain`, it is a plain no. */
-  begin(): void {
     this.#ready = true;
   }
 

@@ -1,0 +1,79 @@
+import type { Config } from '@vivarium/boot/config';
+import { openPool } from '@vivarium/db/open';
+import { Fault } from '@vivarium/fault/fault';
+import { generatePassword, resetPassword } from '@vivarium/identity/administration';
+import { createUser } from '@vivarium/identity/create-user';
+import { type Db, openDb } from '@vivarium/identity/db';
+import { Invalidations } from '@vivarium/invalidation/invalidations';
+import { LocalExchange } from '@vivarium/rpc/local';
+import type { Pool } from 'pg';
+import { withDatabase } from './cli-database.js';
+import { RESERVED_LOGINS } from './reserved-logins.js';
+
+interface Asked {
+  readonly login: string;
+  readonly passwordStdin: boolean;
+}
+
+/** `vivarium user create`. Throws Fault('invalid') and Fault('conflict') with what to do. */
+export async function createUserByHand(
+  config: Config,
+  asked: Asked & { readonly email: string; readonly superuser: boolean },
+): Promise<void> {
+  const given = asked.passwordStdin ? await readPassword() : undefined;
+  const password = given ?? generatePassword();
+  await withIdentity(config, async (db, invalidations) => {
+    const rules = { clock: Date.now, reservedLogins: RESERVED_LOGINS, invalidations };
+    const { login, email, superuser } = asked;
+    const account = await createUser(db, rules, { login, email, password, superuser, name: '' });
+    process.stdout.write(`made the ${superuser ? 'superuser' : 'user'} ${account.login}\n`);
+  });
+  if (given === undefined) process.stdout.write(`password: ${password}\n`);
+}
+
+/** `vivarium user reset-password`. Throws Fault('not_found') for an unknown login. */
+export async function resetPasswordByHand(config: Config, asked: Asked): Promise<void> {
+  const given = asked.passwordStdin ? await readPassword() : undefined;
+  await withIdentity(config, async (db, invalidations) => {
+    const user = { login: asked.login, ...(given === undefined ? {} : { password: given }) };
+    const { password } = await resetPassword(db, { clock: Date.now, invalidations }, user);
+    process.stdout.write(`set a new password for ${asked.login}; its sessions have ended\n`);
+    if (password !== undefined) process.stdout.write(`password: ${password}\n`);
+  });
+}
+
+async function withIdentity(
+  config: Config,
+  run: (db: Db, invalidations: Invalidations) => Promise<void>,
+): Promise<void> {
+  await withDatabase(config, async (url) => {
+    const log = (line: string): void => void process.stderr.write(`${line}\n`);
+    const pool = openPool({ url, schema: 'identity', applicationName: 'vivarium user', max: 2, log });
+    const db = openDb(pool);
+    try {
+      await run(db, announcedByOthers(pool, log));
+    } finally {
+      await db.$disconnect();
+      await pool.end();
+    }
+  });
+}
+
+/** What a command changes goes into the outbox; the identity that runs announces it within a second. */
+function announcedByOthers(pool: Pool, log: (line: string) => void): Invalidations {
+  const bus = new LocalExchange().connect({ error: () => undefined });
+  return new Invalidations({ service: 'identity', pool, bus, log });
+}
+
+const PASSWORD_LIMIT_BYTES = 4_096;
+
+async function readPassword(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin) {
+    text += String(chunk);
+    if (text.length > PASSWORD_LIMIT_BYTES) throw new Fault('invalid', 'The password on standard input is too long.');
+  }
+  const password = text.replace(/\r?\n$/, '');
+  if (password === '') throw new Fault('invalid', 'There is no password on standard input.');
+  return password;
+}

@@ -1,0 +1,65 @@
+import { ROLES, readConfig, type Target } from '@vivarium/boot/config';
+import { Command } from 'commander';
+import { migrateDatabase } from './cli-migrate.js';
+import { rebuildChannel } from './cli-rebuild.js';
+import { createUserByHand, resetPasswordByHand } from './cli-user.js';
+import { serve } from './serve.js';
+
+/** The command line `vivarium`: a role to run, or one thing to do. Every command has `--help` and ends with 0 or 1. */
+export function program(): Command {
+  const vivarium = new Command('vivarium')
+    .description('The open, self-hosted home for private conda and Python packages')
+    .showHelpAfterError('(vivarium --help tells what there is)')
+    .addHelpText('after', ENVIRONMENT);
+  addRole(vivarium, 'all', 'run every role in one process; what is not configured is embedded');
+  for (const role of ROLES) addRole(vivarium, role, `run the role ${role} alone`);
+  vivarium
+    .command('migrate')
+    .description('bring the database to this version; running it again does nothing')
+    .action(() => migrateDatabase(readConfig(process.env, 'all')));
+  addUserCommands(vivarium);
+  vivarium
+    .command('rebuild')
+    .argument('<channel>', 'login of the user or organization')
+    .description('make the indexes of a channel anew from its files')
+    .action((channel: string) => rebuildChannel(readConfig(process.env, 'all'), channel));
+  return vivarium;
+}
+
+const ENVIRONMENT = `
+Configuration comes from the environment:
+  PORT HOST PUBLIC_URL CONDA_HOST PYPI_HOST API_HOST TRUSTED_PROXIES METRICS_PORT LOG_LEVEL
+  DATA_DIR                what is embedded keeps its data here (.vivarium)
+  DATABASE_URL NATS_URL REDIS_URL
+  S3_ENDPOINT S3_REGION S3_BUCKET S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY
+  VIVARIUM_SECRET         32 random characters or more, the same for every role
+  VIVARIUM_ADMIN_PASSWORD of the first administrator`;
+
+function addRole(vivarium: Command, target: Target, description: string): void {
+  vivarium
+    .command(target, target === 'all' ? { isDefault: false } : {})
+    .description(description)
+    .action(() => serve(readConfig(process.env, target)));
+}
+
+function addUserCommands(vivarium: Command): void {
+  const user = vivarium.command('user').description('make users and reset their passwords');
+  user
+    .command('create')
+    .argument('<login>', 'a-z, 0-9, "-" and "_"; two characters or more')
+    .requiredOption('--email <address>', 'where to reach the user')
+    .option('--superuser', 'may manage accounts', false)
+    .option('--password-stdin', 'read the password from standard input; without it one is made and shown', false)
+    .description('make a user')
+    .action((login: string, options: { email: string; superuser: boolean; passwordStdin: boolean }) =>
+      createUserByHand(readConfig(process.env, 'all'), { login, ...options }),
+    );
+  user
+    .command('reset-password')
+    .argument('<login>')
+    .option('--password-stdin', 'read the password from standard input; without it one is made and shown', false)
+    .description('set a new password and end all sessions of the user')
+    .action((login: string, options: { passwordStdin: boolean }) =>
+      resetPasswordByHand(readConfig(process.env, 'all'), { login, ...options }),
+    );
+}

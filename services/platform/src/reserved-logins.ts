@@ -1,0 +1,14 @@
+import { KNOWN_SUBDIRS } from '@vivarium/conda/subdir';
+
+// First segments of our own addresses, on the main host and below /api, and words that clients give a meaning.
+const WORDS = `
+  account accounts api app apps assets authentication authentication-type authentications auth channel channels
+  collaborators commit conda conda-forge copy defaults dist docs download favicon files group groups health help
+  index install invite label labels legacy licence license local login logout me metrics nolabel notices oauth
+  organization organizations package package_listing packages pypi recent release repodata repos robots scopes search
+  session settings sharing shards signup simple stage static t takedown team token tokens upload user users web
+  well-known vivarium
+`;
+
+/** Logins that nobody may take: they would stand where an address of ours stands. A test holds the route table against it. */
+export const RESERVED_LOGINS: ReadonlySet<string> = new Set([...WORDS.trim().split(/\s+/), ...KNOWN_SUBDIRS, '-', '_']);
