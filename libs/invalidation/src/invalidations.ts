@@ -35,6 +35,19 @@ export const invalidationSubject = (service: string): string => `invalidations.$
 /** Where gateways say what they have dropped. */
 export const acknowledgementSubject = (service: string): string => `acknowledgements.${service}`;
 
+/**
+ * Names facts of a service in the transaction that changes them, without a bus: for a command beside the running service,
+ * which finds and announces them within a second.
+ */
+export function addInvalidation(tx: Transaction, service: string, facts: readonly FactVersion[]): Promise<void> {
+  const init: MessageInitShape<typeof FactVersionSchema>[] = facts.map(({ tag, version }) => ({
+    tag,
+    version: BigInt(version),
+  }));
+  const message = toBinary(InvalidationSchema, create(InvalidationSchema, { facts: init }));
+  return addToOutbox(tx, invalidationSubject(service), message);
+}
+
 const LEASE_MS = 5_000;
 const BARRIER_MS = 5_000;
 
@@ -83,12 +96,7 @@ export class Invalidations {
 
   /** Names facts in the transaction that changes them. After its commit call `wake` or `barrier`. */
   add(tx: Transaction, facts: readonly FactVersion[]): Promise<void> {
-    const init: MessageInitShape<typeof FactVersionSchema>[] = facts.map(({ tag, version }) => ({
-      tag,
-      version: BigInt(version),
-    }));
-    const message = toBinary(InvalidationSchema, create(InvalidationSchema, { facts: init }));
-    return addToOutbox(tx, invalidationSubject(this.#options.service), message);
+    return addInvalidation(tx, this.#options.service, facts);
   }
 
   /** Announces what was just committed. Never throws. */

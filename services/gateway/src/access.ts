@@ -102,7 +102,8 @@ export class Access {
     if (credential.kind === 'password') throw new Fault('unauthenticated', 'Account passwords are not accepted here.');
     const known = this.#cache.get<KnownCaller>({
       key: `caller ${credential.kind} ${credential.sha256}`,
-      services: ['identity'],
+      // The token of an organization rests on the standing of its maker too.
+      services: ['identity', 'authz'],
       maxAgeMs: CALLER_AGE_MS,
       load: () => this.#whoIs(credential, address),
     });

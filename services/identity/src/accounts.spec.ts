@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { jest } from '@jest/globals';
 import { Accounts, FindAccountRequestSchema } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { clientOf } from '@vivarium/rpc/rpc';
-import { ensureFirstAdmin } from './administration.js';
+import { ensureFirstAdmin, outboxOnly } from './administration.js';
 import { ADMIN, RunningIdentity, sha256Of } from './identity.fixture.js';
 
 jest.setTimeout(60_000);
@@ -13,7 +13,7 @@ describe('accounts', () => {
 
   beforeAll(async () => {
     identity = await RunningIdentity.start();
-    const rules = { clock: identity.clock, reservedLogins: new Set<string>() };
+    const rules = { clock: identity.clock, reservedLogins: new Set<string>(), invalidations: outboxOnly };
     await ensureFirstAdmin(identity.database.db, rules, ADMIN);
     alice = await identity.createUser('alice');
   });

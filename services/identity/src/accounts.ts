@@ -50,6 +50,7 @@ export class Accounts implements HandlerOf<typeof AccountsContract> {
         return insertUser(tx, ports, user);
       }),
     );
+    await ports.invalidations.barrier();
     return { account: ownAccountMessageOf(account) };
   }
 

@@ -7,7 +7,7 @@ import { isPasswordOf } from './password.js';
 
 jest.setTimeout(60_000);
 
-const rules = { clock: Date.now, reservedLogins: new Set(['api']) };
+const rules = { clock: Date.now, reservedLogins: new Set(['api']), invalidations: outboxOnly };
 
 describe('administration without a bus', () => {
   let database: TestDatabase;

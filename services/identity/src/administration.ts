@@ -1,9 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { create, toBinary } from '@bufbuild/protobuf';
-import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/invalidations_pb';
 import { retryConflicts } from '@vivarium/db/open';
-import { addToOutbox } from '@vivarium/db/outbox';
-import { type Invalidations, invalidationSubject } from '@vivarium/invalidation/invalidations';
+import { addInvalidation, type Invalidations } from '@vivarium/invalidation/invalidations';
 import { insertUser, parseUser, type UserRules } from './create-user.js';
 import { ask, type Db } from './db.js';
 import { foldLogin } from './login.js';
@@ -58,7 +55,8 @@ export async function resetPassword(
   return generated === undefined ? {} : { password: generated };
 }
 
-function generatePassword(): string {
+/** A password that nobody has to invent, without characters that look alike. */
+export function generatePassword(): string {
   return randomText(randomBytes, PASSWORD_ALPHABET, PASSWORD_LENGTH);
 }
 
@@ -70,10 +68,5 @@ async function hasSuperuser(db: Pick<Db, 'account'>): Promise<boolean> {
 
 /** News for the outbox alone, for a process that is on no bus: a server that runs finds and announces it. */
 export const outboxOnly: Pick<Invalidations, 'add'> = {
-  add: (tx, facts) => {
-    const news = create(InvalidationSchema, {
-      facts: facts.map(({ tag, version }) => ({ tag, version: BigInt(version) })),
-    });
-    return addToOutbox(tx, invalidationSubject('identity'), toBinary(InvalidationSchema, news));
-  },
+  add: (tx, facts) => addInvalidation(tx, 'identity', facts),
 };

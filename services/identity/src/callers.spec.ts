@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { Invalidations } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { clientOf } from '@vivarium/rpc/rpc';
-import { ensureFirstAdmin } from './administration.js';
+import { ensureFirstAdmin, outboxOnly } from './administration.js';
 import { ADMIN, RunningIdentity, sha256Of, versionOf } from './identity.fixture.js';
 
 jest.setTimeout(60_000);
@@ -14,7 +14,7 @@ describe('who is calling', () => {
 
   beforeAll(async () => {
     identity = await RunningIdentity.start();
-    const rules = { clock: identity.clock, reservedLogins: new Set<string>() };
+    const rules = { clock: identity.clock, reservedLogins: new Set<string>(), invalidations: outboxOnly };
     await ensureFirstAdmin(identity.database.db, rules, ADMIN);
     alice = await identity.createUser('alice');
   });

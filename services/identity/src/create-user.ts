@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
+import type { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Db, Tx } from './db.js';
 import type { Account } from './gen/prisma/client.js';
 import { parseNewLogin } from './login.js';
@@ -19,6 +20,7 @@ export interface NewUser {
 export interface UserRules {
   readonly clock: () => number;
   readonly reservedLogins: ReadonlySet<string>;
+  readonly invalidations: Pick<Invalidations, 'add'>;
 }
 
 /** A user that was checked and not made yet. The password is a hash already. */
@@ -45,7 +47,7 @@ export async function parseUser(rules: UserRules, user: NewUser): Promise<Parsed
 }
 
 /** The rows of a user. Throws Fault('conflict') for a login or an e-mail address in use. */
-export async function insertUser(tx: Tx, { clock }: UserRules, user: ParsedUser): Promise<Account> {
+export async function insertUser(tx: Tx, { clock, invalidations }: UserRules, user: ParsedUser): Promise<Account> {
   const { login, email = null, name, superuser, hash } = user;
   const [id, now] = [randomUUID(), new Date(clock())];
   // By accounts_login_key and accounts_email_key: whoever comes second inserts nothing.
@@ -54,6 +56,8 @@ export async function insertUser(tx: Tx, { clock }: UserRules, user: ParsedUser)
     VALUES (${id}, ${login}, 'user', ${name}, ${email}, ${superuser}, ${now}) ON CONFLICT DO NOTHING`;
   if (inserted === 0) throw await takenFault(tx, login, email);
   await tx.password.create({ data: { accountId: id, hash, changedAt: now } });
+  // Who asked for the channel before remembers that there is none.
+  await invalidations.add(tx, [{ tag: `login:${login}`, version: 1 }]);
   return tx.account.findUniqueOrThrow({ where: { id } });
 }
 

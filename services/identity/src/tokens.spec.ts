@@ -1,5 +1,5 @@
 import { jest } from '@jest/globals';
-import { ensureFirstAdmin } from './administration.js';
+import { ensureFirstAdmin, outboxOnly } from './administration.js';
 import { ADMIN, type Credential, RunningIdentity, sha256Of, versionOf } from './identity.fixture.js';
 
 jest.setTimeout(60_000);
@@ -13,7 +13,7 @@ describe('tokens', () => {
 
   beforeAll(async () => {
     identity = await RunningIdentity.start();
-    const rules = { clock: identity.clock, reservedLogins: new Set<string>() };
+    const rules = { clock: identity.clock, reservedLogins: new Set<string>(), invalidations: outboxOnly };
     await ensureFirstAdmin(identity.database.db, rules, ADMIN);
     alice = await identity.createUser('alice');
     bob = await identity.createUser('bob');

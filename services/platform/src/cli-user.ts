@@ -1,12 +1,9 @@
 import type { Config } from '@vivarium/boot/config';
 import { openPool } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
-import { generatePassword, resetPassword } from '@vivarium/identity/administration';
+import { generatePassword, outboxOnly, resetPassword } from '@vivarium/identity/administration';
 import { createUser } from '@vivarium/identity/create-user';
 import { type Db, openDb } from '@vivarium/identity/db';
-import { Invalidations } from '@vivarium/invalidation/invalidations';
-import { LocalExchange } from '@vivarium/rpc/local';
-import type { Pool } from 'pg';
 import { withDatabase } from './cli-database.js';
 import { RESERVED_LOGINS } from './reserved-logins.js';
 
@@ -22,8 +19,9 @@ export async function createUserByHand(
 ): Promise<void> {
   const given = asked.passwordStdin ? await readPassword() : undefined;
   const password = given ?? generatePassword();
-  await withIdentity(config, async (db, invalidations) => {
-    const rules = { clock: Date.now, reservedLogins: RESERVED_LOGINS, invalidations };
+  await withIdentity(config, async (db) => {
+    // A server that runs hears of it from the outbox.
+    const rules = { clock: Date.now, reservedLogins: RESERVED_LOGINS, invalidations: outboxOnly };
     const { login, email, superuser } = asked;
     const account = await createUser(db, rules, { login, email, password, superuser, name: '' });
     process.stdout.write(`made the ${superuser ? 'superuser' : 'user'} ${account.login}\n`);
@@ -34,35 +32,26 @@ export async function createUserByHand(
 /** `vivarium user reset-password`. Throws Fault('not_found') for an unknown login. */
 export async function resetPasswordByHand(config: Config, asked: Asked): Promise<void> {
   const given = asked.passwordStdin ? await readPassword() : undefined;
-  await withIdentity(config, async (db, invalidations) => {
+  await withIdentity(config, async (db) => {
     const user = { login: asked.login, ...(given === undefined ? {} : { password: given }) };
-    const { password } = await resetPassword(db, { clock: Date.now, invalidations }, user);
+    const { password } = await resetPassword(db, { clock: Date.now, invalidations: outboxOnly }, user);
     process.stdout.write(`set a new password for ${asked.login}; its sessions have ended\n`);
     if (password !== undefined) process.stdout.write(`password: ${password}\n`);
   });
 }
 
-async function withIdentity(
-  config: Config,
-  run: (db: Db, invalidations: Invalidations) => Promise<void>,
-): Promise<void> {
+async function withIdentity(config: Config, run: (db: Db) => Promise<void>): Promise<void> {
   await withDatabase(config, async (url) => {
     const log = (line: string): void => void process.stderr.write(`${line}\n`);
     const pool = openPool({ url, schema: 'identity', applicationName: 'vivarium user', max: 2, log });
     const db = openDb(pool);
     try {
-      await run(db, announcedByOthers(pool, log));
+      await run(db);
     } finally {
       await db.$disconnect();
       await pool.end();
     }
   });
-}
-
-/** What a command changes goes into the outbox; the identity that runs announces it within a second. */
-function announcedByOthers(pool: Pool, log: (line: string) => void): Invalidations {
-  const bus = new LocalExchange().connect({ error: () => undefined });
-  return new Invalidations({ service: 'identity', pool, bus, log });
 }
 
 const PASSWORD_LIMIT_BYTES = 4_096;

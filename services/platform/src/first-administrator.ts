@@ -1,7 +1,7 @@
 import type { Config } from '@vivarium/boot/config';
 import type { Log } from '@vivarium/boot/log';
 import { openPool } from '@vivarium/db/open';
-import { ensureFirstAdmin } from '@vivarium/identity/administration';
+import { ensureFirstAdmin, outboxOnly } from '@vivarium/identity/administration';
 import { openDb } from '@vivarium/identity/db';
 import type { OpenPorts } from './open-ports.js';
 import { RESERVED_LOGINS } from './reserved-logins.js';
@@ -43,7 +43,7 @@ export async function firstAdministrator(
   });
   const db = openDb(pool);
   try {
-    const rules = { clock: Date.now, reservedLogins: RESERVED_LOGINS };
+    const rules = { clock: Date.now, reservedLogins: RESERVED_LOGINS, invalidations: outboxOnly };
     const admin = { login: LOGIN, ...(adminPassword === undefined ? {} : { password: adminPassword }) };
     const { created, password } = await ensureFirstAdmin(db, rules, admin);
     return { login: LOGIN, password, isNew: created };
