@@ -1,8 +1,9 @@
 import { createServer, connect as dial, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { skipUnless } from '@vivarium/testkit/missing';
+import { skipSuiteUnless, skipUnless } from '@vivarium/testkit/missing';
 import { startLocalNats } from '@vivarium/testkit/nats-server';
+import { findProgram } from '@vivarium/testkit/programs';
 import { startServer } from '@vivarium/testkit/servers';
 import type { BusWorld } from './bus.conformance.js';
 import { describeBus } from './bus.conformance.js';
@@ -20,8 +21,17 @@ async function aNetwork(): Promise<BusWorld> {
   return { connect: (service, log) => openNatsBus({ url, service, log }), stop: () => server.stop() };
 }
 
-describeBus('NATS', aNetwork);
-describeRpc('NATS', aNetwork);
+const available = process.env.TEST_NATS_URL !== undefined || findProgram('nats-server') !== undefined;
+const onNats = skipSuiteUnless(
+  available,
+  'the bus on NATS',
+  'nats-server is not installed and TEST_NATS_URL is not set',
+);
+
+onNats('on a real NATS server', () => {
+  describeBus('NATS', aNetwork);
+  describeRpc('NATS', aNetwork);
+});
 
 describe('the address of NATS', () => {
   it.each([
@@ -56,7 +66,7 @@ describe('the address of NATS', () => {
   });
 });
 
-describe('a NATS server', () => {
+onNats('a NATS server', () => {
   it('that refuses the password is told apart from one that is away, and neither message holds the password', async () => {
     const server = await startServer('nats');
     const url = new URL(`${server.env.NATS_URL}`);
@@ -105,7 +115,7 @@ describe('a NATS server', () => {
   });
 });
 
-describe('a lost connection to NATS', () => {
+onNats('a lost connection to NATS', () => {
   let world: { stop(): Promise<void> };
   let direct: Bus;
   let far: Bus;
@@ -173,7 +183,7 @@ describe('a lost connection to NATS', () => {
   });
 });
 
-describe('users of NATS with rights by subject', () => {
+onNats('users of NATS with rights by subject', () => {
   let world: Awaited<ReturnType<typeof startLocalNats>>;
   let connect: BusWorld['connect'];
   let buses: Bus[] = [];

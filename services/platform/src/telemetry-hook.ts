@@ -1,6 +1,6 @@
 // Loaded by `node --import` before anything else. Without an endpoint for traces it imports nothing, so that telemetry
 // which is off costs nothing; with one, the hook must be in place before the libraries that are followed are loaded.
-const endpoint = process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+const endpoint = process.env.OTEL_EXPORTER_OTLP_ENDPOINT;
 
 if (endpoint !== undefined && endpoint !== '') {
   const hooks = await import('import-in-the-middle/register-hooks.mjs');
