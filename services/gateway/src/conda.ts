@@ -6,12 +6,13 @@ import { isKnownSubdir } from '@vivarium/conda/subdir';
 import { Heads } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
-import { audienceFromProto, versionsFromProto } from '@vivarium/trust/messages';
+import { audienceFromProto } from '@vivarium/trust/messages';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { FactCache } from './cache.js';
 import { CondaView, type IndexFormat } from './conda-view.js';
 import type { Files } from './files.js';
+import { headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
 import type { ReadRequest } from './read-request.js';
 import type { Answer } from './send.js';
@@ -137,17 +138,10 @@ export class Conda {
 
   async #viewOf(reader: Reader, label: string, subdir: string, view: View): Promise<CondaView> {
     const { channel } = reader;
-    const hash = await this.#cache.get({
-      key: `conda head ${channel.id} ${label} ${subdir}`,
-      services: ['conda-index'],
-      load: async () => {
-        const assertion = await this.#ports.trust.assertionFor('conda-index');
-        const { manifestKey, versions } = await this.#heads.find(
-          { channelId: channel.id, label, subdir },
-          { assertion },
-        );
-        return { value: manifestKey, versions: versionsFromProto(versions) };
-      },
+    const where = { service: 'conda-index', name: `${label} ${subdir}` };
+    const hash = await headOf(this.#cache, reader, where, async () => {
+      const assertion = await this.#ports.trust.assertionFor('conda-index');
+      return this.#heads.find({ channelId: channel.id, label, subdir }, { assertion });
     });
     const manifest = hash === '' ? emptyManifest(subdir) : await this.#objects.condaManifest(hash);
     return new CondaView(manifest, view, channel.incarnation);

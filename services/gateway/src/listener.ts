@@ -5,6 +5,7 @@ import { Fault, faultOf } from '@vivarium/fault/fault';
 import { type Conda, looksLikeConda } from './conda.js';
 import { credentialOf } from './credential.js';
 import { faultAnswerOf, sendFault } from './fault-http.js';
+import { countRequest } from './metrics.js';
 import type { Peer } from './peer.js';
 import type { Pypi } from './pypi.js';
 import type { ReadRequest } from './read-request.js';
@@ -36,6 +37,8 @@ export function createListener(parts: ListenerParts): RequestListener {
       return;
     }
     request.url = target.path + target.query;
+    const startedMs = performance.now();
+    response.once('close', () => countRequest(target.family, request.method, response.statusCode, startedMs));
     const reads = readsOf(request, target);
     if (reads === undefined) parts.others(request, response, target);
     else void answer(parts, reads, request, response, target);

@@ -10,11 +10,11 @@ import { negotiateSimple, SIMPLE_CONTENT_TYPES } from '@vivarium/pypi/negotiate'
 import { canonicalLocation, type PypiPath, parsePypiPath } from '@vivarium/pypi/path';
 import { renderRootHtml, renderRootJson } from '@vivarium/pypi/simple';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
-import { versionsFromProto } from '@vivarium/trust/messages';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { FactCache } from './cache.js';
 import type { Files } from './files.js';
+import { headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
 import type { ReadRequest } from './read-request.js';
 import type { Answer, Redirect } from './send.js';
@@ -132,14 +132,10 @@ export class Pypi {
 
   async #manifest(reader: Reader, label: string): Promise<PypiManifest> {
     const { channel } = reader;
-    const hash = await this.#cache.get({
-      key: `pypi head ${channel.id} ${label}`,
-      services: ['pypi-index'],
-      load: async () => {
-        const assertion = await this.#ports.trust.assertionFor('pypi-index');
-        const { manifestKey, versions } = await this.#heads.find({ channelId: channel.id, label }, { assertion });
-        return { value: manifestKey, versions: versionsFromProto(versions) };
-      },
+    const where = { service: 'pypi-index', name: label };
+    const hash = await headOf(this.#cache, reader, where, async () => {
+      const assertion = await this.#ports.trust.assertionFor('pypi-index');
+      return this.#heads.find({ channelId: channel.id, label }, { assertion });
     });
     return hash === '' ? EMPTY : this.#objects.pypiManifest(hash);
   }
