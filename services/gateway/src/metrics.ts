@@ -1,11 +1,11 @@
 import { metrics } from '@opentelemetry/api';
 import type { Family } from './target.js';
 
-const meter = metrics.getMeter('@vivarium/gateway');
-// Made when they are first used: a meter that is asked before the provider is set counts nothing for ever.
+// Made when they are first used: a meter that was asked for before the provider was set counts nothing for ever.
 let instruments: ReturnType<typeof makeInstruments> | undefined;
 
 function makeInstruments() {
+  const meter = metrics.getMeter('@vivarium/gateway');
   return {
     requests: meter.createCounter('vivarium_http_requests', { description: 'Requests answered' }),
     seconds: meter.createHistogram('vivarium_http_request_seconds', {
