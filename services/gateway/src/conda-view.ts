@@ -6,11 +6,26 @@ import type { CondaManifest, ManifestPart } from '@vivarium/conda/manifest';
 import type { CondaRecord } from '@vivarium/conda/record';
 import { chunkTextOf, composeJson, composeZst, compressChunk } from '@vivarium/conda/rope';
 import { decodeShard, encodeShardIndex } from '@vivarium/conda/shard';
+import { LRUCache } from 'lru-cache';
 import type { ObjectStore } from './object-store.js';
 
 export type IndexFormat = 'json' | 'json.zst' | 'shard-index';
 
 const gzipLater = promisify(gzip);
+// Views of a manifest that are in use; it goes when the manifest does.
+const views = new WeakMap<CondaManifest, LRUCache<string, CondaView>>();
+const MAX_VIEWS = 200;
+
+/** What a caller sees of one subdir, made once for all who see the same. */
+export function condaViewOf(manifest: CondaManifest, view: View, incarnation: string): CondaView {
+  const known = views.get(manifest) ?? new LRUCache<string, CondaView>({ max: MAX_VIEWS });
+  views.set(manifest, known);
+  const seen = manifest.parts.filter((part) => belongs(view, part.audience)).map(({ audience }) => audience.id);
+  const key = JSON.stringify([incarnation, seen, view.globs, view.subdirs]);
+  const made = known.get(key) ?? new CondaView(manifest, view, incarnation);
+  known.set(key, made);
+  return made;
+}
 
 /** What a caller sees of one subdir: the parts of its manifest whose audiences the caller belongs to. */
 export class CondaView {
@@ -18,6 +33,8 @@ export class CondaView {
   readonly #parts: readonly ManifestPart[];
   readonly #view: View;
   readonly #incarnation: string;
+  readonly #fingerprints = new Map<IndexFormat, string>();
+  #hashes: ReadonlySet<string> | undefined;
 
   constructor(manifest: CondaManifest, view: View, incarnation: string) {
     this.#manifest = manifest;
@@ -28,7 +45,8 @@ export class CondaView {
 
   /** True if the caller may fetch the shard: its package is among those seen. */
   holdsShard(hash: string): boolean {
-    return this.#parts.some((part) => this.#namesIn(part).some((name) => part.shards[name] === hash));
+    this.#hashes ??= new Set(this.#parts.flatMap((part) => this.#namesIn(part).map((name) => part.shards[name] ?? '')));
+    return this.#hashes.has(hash);
   }
 
   /**
@@ -48,6 +66,12 @@ export class CondaView {
   }
 
   #fingerprint(format: IndexFormat): string {
+    const made = this.#fingerprints.get(format) ?? this.#makeFingerprint(format);
+    this.#fingerprints.set(format, made);
+    return made;
+  }
+
+  #makeFingerprint(format: IndexFormat): string {
     const hash = createHash('sha256').update(`${format} ${this.#manifest.subdir} ${this.#incarnation} `);
     hash.update(
       viewKey(

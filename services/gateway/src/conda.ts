@@ -10,7 +10,7 @@ import { audienceFromProto } from '@vivarium/trust/messages';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { FactCache } from './cache.js';
-import { CondaView, type IndexFormat } from './conda-view.js';
+import { type CondaView, condaViewOf, type IndexFormat } from './conda-view.js';
 import type { Files } from './files.js';
 import { headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
@@ -144,7 +144,7 @@ export class Conda {
       return this.#heads.find({ channelId: channel.id, label, subdir }, { assertion });
     });
     const manifest = hash === '' ? emptyManifest(subdir) : await this.#objects.condaManifest(hash);
-    return new CondaView(manifest, view, channel.incarnation);
+    return condaViewOf(manifest, view, channel.incarnation);
   }
 }
 
