@@ -1,0 +1,46 @@
+import type { LoadResult } from './load-order.js';
+import { cpuMsOf } from './processes.js';
+import type { Stand } from './stand.js';
+
+/** One of those who are compared. */
+export interface Contender {
+  readonly name: string;
+  readonly port: number;
+  /** All processes that answer; their processor time is added up. */
+  readonly pids: readonly number[];
+  readonly request: string;
+}
+
+export interface Round extends LoadResult {
+  readonly cpuMs: number;
+}
+
+export interface Stop {
+  readonly stop: { readonly forMs: number } | { readonly requests: number };
+  readonly connections: number;
+  readonly status: number;
+}
+
+/**
+ * Puts each contender under load in turn, round after round, so that what disturbs the machine meets all of them. A first
+ * round warms up and is not counted.
+ */
+export async function compare(
+  { load, options }: Stand,
+  contenders: readonly Contender[],
+  { stop, connections, status }: Stop,
+): Promise<ReadonlyMap<string, readonly Round[]>> {
+  const rounds = new Map<string, Round[]>(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round <= options.rounds; round++) {
+    for (const { name, port, pids, request } of contenders) {
+      const before = cpuOf(pids);
+      const result = await load.run({ port, request, status, connections, stop });
+      if (round > 0) rounds.get(name)?.push({ ...result, cpuMs: cpuOf(pids) - before });
+    }
+  }
+  return rounds;
+}
+
+function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0);
+}
