@@ -14,6 +14,8 @@ export interface Shown {
   readonly pathToken: string | undefined;
   readonly authorization: string | undefined;
   readonly cookie: string | undefined;
+  /** We are reached over https. Then only the cookie counts that no other host and no plain http can set. */
+  readonly overHttps?: boolean;
 }
 
 /** What a place accepts beside tokens. */
@@ -53,7 +55,7 @@ export function credentialOf(shown: Shown, place: Place): Credential {
     );
   }
   if (header?.kind === 'token') return { kind: 'token', sha256: tokenDigestOf(header.text) };
-  const session = place === 'repository' ? undefined : sessionOf(shown.cookie);
+  const session = place === 'repository' ? undefined : sessionOf(shown);
   return session === undefined ? NONE : { kind: 'session', sha256: sha256Of(session) };
 }
 
@@ -90,10 +92,10 @@ function readBasic(value: string): Header {
   return { kind: 'password', login: user, password };
 }
 
-function sessionOf(cookie: string | undefined): string | undefined {
+function sessionOf({ cookie, overHttps }: Shown): string | undefined {
   for (const part of cookie?.split(';') ?? []) {
     const [name, value] = part.trim().split('=', 2);
-    if ((name === SESSION_COOKIE || name === PLAIN_SESSION_COOKIE) && value) return value;
+    if ((name === SESSION_COOKIE || (name === PLAIN_SESSION_COOKIE && overHttps !== true)) && value) return value;
   }
   return undefined;
 }

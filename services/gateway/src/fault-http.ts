@@ -1,5 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Fault, FaultCode } from '@vivarium/fault/fault';
+import { RateLimited } from './rate-limit.js';
 import type { Family } from './target.js';
 import { UnknownHost } from './target.js';
 
@@ -47,7 +48,9 @@ export function faultAnswerOf(fault: Fault, dialect: Dialect, family: Family): F
     'X-Content-Type-Options': 'nosniff',
   };
   if (status === 401) headers['WWW-Authenticate'] = challengeOf(family);
-  if (status === 503 || status === 429) headers['Retry-After'] = '2';
+  if (status === 503 || status === 429) {
+    headers['Retry-After'] = String(fault instanceof RateLimited ? fault.retryAfterSeconds : 2);
+  }
   const title = STATUS_CODES[status] ?? 'Error';
   const { type, body } = bodyOf(fault, dialect, status, title);
   headers['Content-Type'] = type;

@@ -1,11 +1,16 @@
 import type { IncomingMessage } from 'node:http';
+import { addressCut } from '@vivarium/access/admission';
+import { admitsAddress } from '@vivarium/access/restriction';
+import type { CounterPorts, RolePorts } from '@vivarium/boot/ports';
 import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Fault } from '@vivarium/fault/fault';
-import type { Bus } from '@vivarium/rpc/bus';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { restrictionsFromProto } from '@vivarium/trust/caller';
+import { refuseForgery } from './anaconda/forgery.js';
 import { arrivalOf } from './arrival.js';
-import { credentialOf, type Place } from './credential.js';
+import { type Credential, credentialOf, type Place } from './credential.js';
+import { LoginLimit } from './rate-limit.js';
 
 export type Audience = 'identity' | 'authz' | 'packages';
 
@@ -17,48 +22,48 @@ export interface Identified {
   for(service: Audience): { readonly assertion?: string };
 }
 
+/** Somebody who said who it is. */
+export type Known = Identified & { readonly caller: CallerMessage };
+
+type Shown = NonNullable<Parameters<ClientOf<typeof Callers>['whoIs']>[0]['credential']>;
+
+export type Password = Extract<Credential, { kind: 'password' }>;
+
 const NOBODY: Identified = { caller: undefined, for: () => ({}) };
 
 /** Asks identity who sends a request, at every API request anew: nothing here is answered from memory. */
 export class Identify {
   readonly #callers: ClientOf<typeof Callers>;
+  readonly #limit: LoginLimit;
+  readonly #publicUrl: string;
 
-  constructor(bus: Bus) {
+  constructor({ bus, config, counters }: Pick<RolePorts & CounterPorts, 'bus' | 'config' | 'counters'>) {
     this.#callers = clientOf(Callers, bus);
+    this.#limit = new LoginLimit(counters);
+    this.#publicUrl = config.publicUrl;
   }
 
-  /** Throws Fault('unauthenticated') for a bad credential, Fault('invalid') for two tokens. */
+  /**
+   * Throws Fault('unauthenticated') for a bad credential, Fault('invalid') for two tokens, Fault('forbidden') for a change
+   * that another site's page could have made a browser send, and for a token that may not be used from the address.
+   */
   async identify(request: IncomingMessage, services: readonly Audience[], place: Place = 'api'): Promise<Identified> {
-    const { target, address } = arrivalOf(request);
+    const { target } = arrivalOf(request);
     const { authorization, cookie } = request.headers;
-    const credential = credentialOf({ pathToken: target.pathToken, authorization, cookie }, place);
+    const overHttps = this.#publicUrl.startsWith('https:');
+    const credential = credentialOf({ pathToken: target.pathToken, authorization, cookie, overHttps }, place);
     if (credential.kind === 'none') return NOBODY;
-    const { caller, assertions } = await this.#callers.whoIs({
-      credential:
-        credential.kind === 'password'
-          ? { case: 'password', value: { login: credential.login, password: credential.password } }
-          : {
-              case: credential.kind === 'token' ? 'tokenSha256' : 'sessionSha256',
-              value: Buffer.from(credential.sha256, 'hex'),
-            },
-      audiences: [...services],
-      address: address ?? '',
+    refuseForgery(request, credential, this.#publicUrl);
+    if (credential.kind === 'password') return this.byPassword(request, credential, services);
+    const sha256 = Buffer.from(credential.sha256, 'hex');
+    return this.#whoIs(request, services, {
+      case: credential.kind === 'token' ? 'tokenSha256' : 'sessionSha256',
+      value: sha256,
     });
-    return {
-      caller,
-      for: (service) => {
-        const assertion = assertions[service];
-        return assertion === undefined ? {} : { assertion };
-      },
-    };
   }
 
   /** As `identify`, for routes that nobody may use without saying who they are. */
-  async require(
-    request: IncomingMessage,
-    services: readonly Audience[],
-    place: Place = 'api',
-  ): Promise<Identified & { readonly caller: CallerMessage }> {
+  async require(request: IncomingMessage, services: readonly Audience[], place: Place = 'api'): Promise<Known> {
     const identified = await this.identify(request, services, place);
     const { caller } = identified;
     if (caller !== undefined) return { ...identified, caller };
@@ -66,5 +71,31 @@ export class Identify {
       'unauthenticated',
       'Sign in first: "anaconda login", or send a token as "Authorization: token <token>".',
     );
+  }
+
+  /** Whose password it is. Tries are counted before the password is looked at. Throws RateLimited. */
+  async byPassword(request: IncomingMessage, given: Password, services: readonly Audience[]): Promise<Known> {
+    const { login, password } = given;
+    await this.#limit.admit(login, arrivalOf(request).address);
+    const known = await this.#whoIs(request, services, { case: 'password', value: { login, password } });
+    await this.#limit.succeeded(login);
+    return known;
+  }
+
+  async #whoIs(request: IncomingMessage, services: readonly Audience[], credential: Shown): Promise<Known> {
+    const { address } = arrivalOf(request);
+    const asked = { credential, audiences: [...services], address: address ?? '' };
+    const { caller, assertions } = await this.#callers.whoIs(asked);
+    if (caller === undefined) throw new Fault('unauthenticated', 'Nobody is known by what this request shows.');
+    if (!admitsAddress(restrictionsFromProto(caller.restrictions), address)) {
+      throw new Fault('forbidden', `This token ${addressCut(address)}.`);
+    }
+    return {
+      caller,
+      for: (service) => {
+        const assertion = assertions[service];
+        return assertion === undefined ? {} : { assertion };
+      },
+    };
   }
 }

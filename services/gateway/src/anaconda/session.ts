@@ -1,0 +1,64 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Controller, Delete, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
+import { PORTS, type RolePorts } from '@vivarium/boot/ports';
+import { Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { Fault } from '@vivarium/fault/fault';
+import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { arrivalOf } from '../arrival.js';
+import { PLAIN_SESSION_COOKIE, SESSION_COOKIE } from '../credential.js';
+import { Identify } from '../identify.js';
+import { refuseForgery } from './forgery.js';
+import { readJson } from './json-body.js';
+import { timeOf } from './shapes.js';
+
+/** The session of a browser: a cookie that scripts cannot read and other sites cannot make it send with a change. */
+@Controller('api/session')
+export class Session {
+  readonly #sessions: ClientOf<typeof Sessions>;
+
+  constructor(
+    @Inject(PORTS) private readonly ports: RolePorts,
+    @Inject(Identify) private readonly identify: Identify,
+  ) {
+    this.#sessions = clientOf(Sessions, ports.bus);
+  }
+
+  @Post()
+  @HttpCode(200)
+  async open(@Req() request: IncomingMessage, @Res({ passthrough: true }) response: ServerResponse) {
+    const { address } = arrivalOf(request);
+    const body = await readPassword(request, this.ports.config.publicUrl);
+    const caller = await this.identify.byPassword(request, body, ['identity']);
+    const agent = request.headers['user-agent'] ?? '';
+    const opened = await this.#sessions.open({ address: address ?? '', userAgent: agent }, caller.for('identity'));
+    const lifeMs = Number(opened.expiresAtMs) - this.ports.clock();
+    response.setHeader('Set-Cookie', this.#cookie(opened.secret, Math.max(0, Math.floor(lifeMs / 1_000))));
+    return { login: caller.caller.login, expires: timeOf(opened.expiresAtMs) };
+  }
+
+  @Delete()
+  @HttpCode(204)
+  async close(@Req() request: IncomingMessage, @Res({ passthrough: true }) response: ServerResponse) {
+    const caller = await this.identify.require(request, ['identity']);
+    await this.#sessions.close({}, { ...caller.for('identity'), timeoutMs: 15_000 });
+    response.setHeader('Set-Cookie', this.#cookie('', 0));
+  }
+
+  #cookie(value: string, maxAgeSeconds: number): string {
+    const isSecure = this.ports.config.publicUrl.startsWith('https:');
+    const name = isSecure ? SESSION_COOKIE : PLAIN_SESSION_COOKIE;
+    const cookie = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
+    return isSecure ? `${cookie}; Secure` : cookie;
+  }
+}
+
+/** Signing a visitor in under somebody else's account is a forgery too: a form of another site cannot send this type. */
+async function readPassword(request: IncomingMessage, publicUrl: string) {
+  if (!/^application\/json($|[ ;])/i.test(request.headers['content-type'] ?? '')) {
+    throw new Fault('invalid', 'Send login and password as application/json.');
+  }
+  const body = await readJson(request);
+  const credential = { kind: 'password', login: body.needText('login'), password: body.needText('password') } as const;
+  refuseForgery(request, credential, publicUrl);
+  return credential;
+}

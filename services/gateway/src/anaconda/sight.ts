@@ -1,0 +1,49 @@
+import type { IncomingMessage } from 'node:http';
+import { hiddenChannelFault } from '@vivarium/access/admission';
+import type { RolePorts } from '@vivarium/boot/ports';
+import { Fault, isFault } from '@vivarium/fault/fault';
+import { Access, type Channel, type Reader } from '../access.js';
+import { readableView } from '../admitted.js';
+import { arrivalOf } from '../arrival.js';
+import { FactCache } from '../cache.js';
+import { credentialOf } from '../credential.js';
+
+/** Whether an API request may know that an account and its channel exist. Asked anew each time, as all of the API is. */
+export class Sight {
+  readonly #access: Access;
+  readonly #overHttps: boolean;
+
+  constructor(ports: RolePorts) {
+    this.#overHttps = ports.config.publicUrl.startsWith('https:');
+    const cache = new FactCache({ isLeased: () => false, nowMs: () => performance.now(), maxEntries: 1_000 });
+    this.#access = new Access(ports, cache);
+  }
+
+  /**
+   * The channel, if the caller may see anything of it. Hidden and missing are one answer: Fault('unauthenticated') for an
+   * anonymous caller, Fault('not_found') for any other, because clients go on after a 404. Fault('forbidden') with its
+   * reason for a token that is cut.
+   */
+  async channel(request: IncomingMessage, login: string): Promise<Channel> {
+    const { target, address } = arrivalOf(request);
+    const { authorization, cookie } = request.headers;
+    const shown = { pathToken: target.pathToken, authorization, cookie, overHttps: this.#overHttps };
+    const credential = credentialOf(shown, 'api');
+    let reader: Reader | undefined;
+    try {
+      // Uploaders look at the owner first, and their tokens may do no more than upload.
+      reader = await this.#access.readerOf({ credential, channel: login, use: 'upload', address });
+      readableView(reader);
+      return reader.channel;
+    } catch (error) {
+      if (!isFault(error) || error.code !== 'forbidden') throw error;
+      if (reader !== undefined && !isHidden(reader, login)) throw error;
+      throw new Fault('not_found', `There is no account "${login}".`);
+    }
+  }
+}
+
+/** True if the reader was refused because nothing of the channel is theirs to see, and not because a token is cut. */
+function isHidden({ admission, caller }: Reader, login: string): boolean {
+  return admission.kind === 'deny' && admission.reason === hiddenChannelFault(caller, login).message;
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import { PORTS, type RolePorts } from '@vivarium/boot/ports';
+import {
+  type Account,
+  Accounts,
+  type FindAccountRequest,
+} from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { Fault } from '@vivarium/fault/fault';
+import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { type Identified, Identify } from '../identify.js';
+import { readJson } from './json-body.js';
+import { loginIn } from './place.js';
+import { accountShape } from './shapes.js';
+import { Sight } from './sight.js';
+
+/** Users and organizations, as far as the caller may know of them. */
+@Controller('api')
+export class Users {
+  readonly #accounts: ClientOf<typeof Accounts>;
+
+  constructor(
+    @Inject(PORTS) ports: RolePorts,
+    @Inject(Identify) private readonly identify: Identify,
+    @Inject(Sight) private readonly sight: Sight,
+  ) {
+    this.#accounts = clientOf(Accounts, ports.bus);
+  }
+
+  /** Needs no scope: whoever holds a token may learn whose it is. */
+  @Get('user')
+  async self(@Req() request: IncomingMessage) {
+    const caller = await this.identify.require(request, ['identity']);
+    return accountShape(await this.#find({ case: 'id', value: caller.caller.accountId }, caller), caller.caller);
+  }
+
+  @Get('user/:login')
+  async find(@Req() request: IncomingMessage, @Param('login') text: string) {
+    const { account, asker } = await this.#seen(request, text);
+    return accountShape(account, asker.caller);
+  }
+
+  /** The organizations that the user is a member of. There are no organizations yet, so nobody is. */
+  @Get('users/:login/orgs')
+  async organizations(@Req() request: IncomingMessage, @Param('login') text: string) {
+    await this.#seen(request, text);
+    return [];
+  }
+
+  @Post('users')
+  @HttpCode(201)
+  async create(@Req() request: IncomingMessage) {
+    const body = await readJson(request);
+    const caller = await this.identify.require(request, ['identity']);
+    const { account } = await this.#accounts.createUser(
+      {
+        login: body.needText('login'),
+        email: body.text('email') ?? '',
+        password: body.needText('password'),
+        superuser: body.flag('superuser') ?? false,
+        name: body.text('name') ?? '',
+      },
+      caller.for('identity'),
+    );
+    return account === undefined ? {} : accountShape(account, caller.caller);
+  }
+
+  async #seen(request: IncomingMessage, text: string): Promise<{ account: Account; asker: Identified }> {
+    const asker = await this.identify.identify(request, ['identity']);
+    const login = loginIn(text);
+    const isKnown = asker.caller !== undefined && (asker.caller.superuser || asker.caller.login === login);
+    if (!isKnown) await this.sight.channel(request, login);
+    return { account: await this.#find({ case: 'login', value: login }, asker), asker };
+  }
+
+  async #find(by: FindAccountRequest['by'], asker: Identified): Promise<Account> {
+    const { account } = await this.#accounts.find({ by }, asker.for('identity'));
+    if (account === undefined) throw new Fault('not_found', `There is no account "${by.value ?? ''}".`);
+    return account;
+  }
+}

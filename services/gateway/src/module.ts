@@ -1,0 +1,44 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import { Authentications } from './anaconda/authentications.js';
+import { Files } from './anaconda/files.js';
+import { Generation } from './anaconda/generation.js';
+import { Packages } from './anaconda/packages.js';
+import { Releases } from './anaconda/releases.js';
+import { Root } from './anaconda/root.js';
+import { Session } from './anaconda/session.js';
+import { Sight } from './anaconda/sight.js';
+import { Stages } from './anaconda/stages.js';
+import { Users } from './anaconda/users.js';
+import type { GatewayPorts } from './gateway.js';
+import { Identify } from './identify.js';
+import { Legacy } from './legacy.js';
+import { Uploads } from './uploads.js';
+
+/** Everything of the gateway that is no read of an index or artifact. */
+export function gatewayModule(ports: GatewayPorts): DynamicModule {
+  return {
+    module: GatewayModule,
+    controllers: [
+      Root,
+      Authentications,
+      Session,
+      Users,
+      Packages,
+      Releases,
+      Files,
+      Stages,
+      Generation,
+      Uploads,
+      Legacy,
+    ],
+    providers: [
+      { provide: PORTS, useValue: ports },
+      { provide: Identify, useFactory: () => new Identify(ports) },
+      { provide: Sight, useFactory: () => new Sight(ports) },
+    ],
+  };
+}
+
+@Module({})
+class GatewayModule {}
