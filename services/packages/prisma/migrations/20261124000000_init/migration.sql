@@ -31,11 +31,17 @@ CREATE TABLE packages (
   attributes  jsonb NOT NULL DEFAULT '{}',
   created_at  timestamptz NOT NULL DEFAULT now(),
   modified_at timestamptz NOT NULL DEFAULT now(),
-  UNIQUE (channel_id, name),
-  UNIQUE (channel_id, pypi_name)
+  -- The generation of the channel that changed it last: the version of what is remembered of it.
+  touched     bigint NOT NULL DEFAULT 0,
+  -- Gone for everybody, and its name is free; says for seven days more who could read what caches still name.
+  removed_at  timestamptz
 );
+CREATE UNIQUE INDEX packages_name ON packages (channel_id, name) WHERE removed_at IS NULL;
+CREATE UNIQUE INDEX packages_pypi_name ON packages (channel_id, pypi_name) WHERE removed_at IS NULL;
+-- The row that a first Python file joins, whatever its spelling.
+CREATE INDEX packages_project ON packages (channel_id, regexp_replace(name, '[-_.]+', '-', 'g')) WHERE removed_at IS NULL;
 -- The audiences present in a channel, found by skipping from one to the next.
-CREATE INDEX packages_audience ON packages (channel_id, audience_id);
+CREATE INDEX packages_audience ON packages (channel_id, audience_id) WHERE removed_at IS NULL;
 
 -- A group of the owner, or a collaborator.
 CREATE TABLE grants (
@@ -53,11 +59,13 @@ CREATE TABLE releases (
   version     text NOT NULL,
   attributes  jsonb NOT NULL DEFAULT '{}',
   created_at  timestamptz NOT NULL DEFAULT now(),
-  UNIQUE (package_id, version)
+  removed_at  timestamptz
 );
+CREATE UNIQUE INDEX releases_version ON releases (package_id, version) WHERE removed_at IS NULL;
 
--- Bytes, stored once. `object_key` is where they are: a put on a dying blob chooses a new key, so that a late delete of the
--- old one cannot hit the new bytes.
+-- Bytes, stored once. `object_key` is where they are. Every put chooses a key that was never used before, so that a late
+-- delete of an earlier object cannot hit the new bytes.
+CREATE SEQUENCE blob_objects MAXVALUE 999999999 CYCLE;
 CREATE TABLE blobs (
   sha256     text PRIMARY KEY CHECK (sha256 ~ '^[0-9a-f]{64}$'),
   object_key text NOT NULL UNIQUE,
@@ -105,8 +113,8 @@ CREATE TABLE files (
 -- While a file exists its name is taken: in the channel for kinds with an index, in the release for the others.
 CREATE UNIQUE INDEX files_name ON files (channel_id, basename) WHERE removed_at IS NULL AND kind IN ('conda', 'pypi');
 CREATE UNIQUE INDEX files_name_in_release ON files (release_id, basename) WHERE removed_at IS NULL AND kind NOT IN ('conda', 'pypi');
--- A removed file at its old URL.
-CREATE INDEX files_removed ON files (channel_id, basename, removed_at) WHERE removed_at IS NOT NULL;
+-- The file at a URL: the one that exists, else the one that was removed last.
+CREATE INDEX files_basename ON files (channel_id, basename, removed_at DESC NULLS FIRST);
 CREATE INDEX files_package ON files (package_id, id);
 CREATE INDEX files_release ON files (release_id);
 CREATE INDEX files_sha256 ON files (sha256);
@@ -144,13 +152,16 @@ CREATE TABLE stages (
   -- 128 random bits, hexadecimal.
   id           text PRIMARY KEY CHECK (id ~ '^[0-9a-f]{32}$'),
   account_id   text NOT NULL,
-  -- The caller as identity described it when the stage was opened: asked for again before anything is entered.
-  caller       jsonb NOT NULL,
+  -- Id of the token or session that opened it.
+  credential_id text NOT NULL,
   channel_id   text NOT NULL REFERENCES channels (id),
+  -- As the URL said them; empty for bytes that came with a form, whose package the archive alone names.
   package      text NOT NULL,
   version      text NOT NULL,
   basename     text NOT NULL,
   kind         text NOT NULL,
+  -- What came with the bytes, if they came with a form: name, version, filetype.
+  form         jsonb,
   labels       text[] NOT NULL,
   -- What the client said it would send; empty if it said nothing.
   sha256       text NOT NULL,
@@ -165,6 +176,9 @@ CREATE TABLE stages (
   -- The answer of the first commit, for those that repeat it.
   file_id      text,
   generation   bigint,
+  created      boolean,
+  failure_code text,
+  failure      text,
   created_at   timestamptz NOT NULL DEFAULT now(),
   expires_at   timestamptz NOT NULL
 );
@@ -181,6 +195,7 @@ CREATE TABLE outbox (
   epoch      text,
   seq        bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX outbox_by_seq ON outbox (seq);
 
 -- One row: the last number given, and under which epoch. `origin` tells this database from its own restored copy.
 CREATE TABLE outbox_seq (

@@ -1,0 +1,45 @@
+import type { Blobs } from '@vivarium/blobs/blobs';
+import { byteSourceOf } from '@vivarium/blobs/bytesource';
+import { type CondaInspection, inspectConda } from '@vivarium/conda/archive';
+import { Fault, isFault } from '@vivarium/fault/fault';
+import type { PypiInspection } from '@vivarium/pypi/judge';
+import { inspectSdist } from '@vivarium/pypi/sdist';
+import { inspectWheel } from '@vivarium/pypi/wheel';
+
+/** An archive to open: where its bytes are, and what it is called. */
+export interface InspectTask {
+  readonly kind: string;
+  readonly stagingKey: string;
+  /** Without a directory. */
+  readonly filename: string;
+}
+
+/** What an archive says of itself; nothing for kinds that are not opened. */
+export type Inspection =
+  | { readonly kind: 'conda'; readonly archive: CondaInspection }
+  | { readonly kind: 'pypi'; readonly archive: PypiInspection }
+  | { readonly kind: 'other' };
+
+/** Opens archives. Throws Fault('invalid') or Fault('too_large') for one that is not sound. */
+export interface Inspector {
+  inspect(task: InspectTask): Promise<Inspection>;
+  close(): Promise<void>;
+}
+
+/** Opens an archive by ranged reads. Throws as `Inspector` does, and Fault('conflict') if its bytes are gone. */
+export async function inspectArchive(blobs: Blobs, task: InspectTask): Promise<Inspection> {
+  const { kind, stagingKey, filename } = task;
+  if (kind !== 'conda' && kind !== 'pypi') return { kind: 'other' };
+  const source = await byteSourceOf(blobs, stagingKey).catch((error: unknown) => {
+    if (!isFault(error) || error.code !== 'not_found') throw error;
+    throw new Fault('conflict', `The bytes of ${filename} are not here any more: upload it again.`, { cause: error });
+  });
+  if (kind === 'conda') return { kind, archive: await inspectConda(source, filename) };
+  const inspect = filename.endsWith('.whl') ? inspectWheel : inspectSdist;
+  return { kind, archive: await inspect(source, filename) };
+}
+
+/** An inspector in this thread: where a stranger's archive may hold everybody up, as in a test. */
+export function inlineInspector(blobs: Blobs): Inspector {
+  return { inspect: (task) => inspectArchive(blobs, task), close: async () => undefined };
+}

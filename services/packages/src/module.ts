@@ -1,0 +1,48 @@
+import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import { Channels } from './channels.js';
+import { Feed } from './feed.js';
+import { Files } from './files.js';
+import type { Inspector } from './inspection.js';
+import { blobsConfigOf, threadInspector } from './inspector-threads.js';
+import { Leases } from './leases.js';
+import { Packages } from './packages.js';
+import { INSPECTOR, type PackagesPorts } from './ports.js';
+import { Readability } from './readability.js';
+import { Releases } from './releases.js';
+import { StageSweep } from './stage-sweep.js';
+import { Stages } from './stages.js';
+
+/** The service packages: what exists, who may read it, the upload pipeline, and what indexers recompute from. */
+export function packagesModule(ports: PackagesPorts): DynamicModule {
+  return {
+    module: PackagesModule,
+    controllers: [Channels, Feed, Files, Leases, Packages, Releases, Stages],
+    providers: [
+      { provide: PORTS, useValue: ports },
+      { provide: INSPECTOR, useFactory: () => ports.inspector ?? threadInspector(blobsConfigOf(ports.config)) },
+      { provide: Readability, useFactory: () => new Readability(ports) },
+      { provide: StageSweep, useFactory: () => new StageSweep(ports) },
+    ],
+  };
+}
+
+@Module({})
+class PackagesModule implements OnModuleInit, OnModuleDestroy {
+  constructor(
+    @Inject(INSPECTOR) private readonly inspector: Inspector,
+    @Inject(Readability) private readonly readability: Readability,
+    @Inject(StageSweep) private readonly sweep: StageSweep,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    await this.readability.start();
+    this.sweep.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.sweep.stop();
+    await this.readability.stop();
+    await this.inspector.close();
+  }
+}

@@ -1,0 +1,69 @@
+import type { Use } from '@vivarium/access/cut';
+import { decide, type Facts } from '@vivarium/access/decide';
+import type { FileKind } from '@vivarium/access/scope';
+import { Fault } from '@vivarium/fault/fault';
+import { type Actor, missingPackage } from './actor.js';
+import { namesOf, type PackageRow } from './package-row.js';
+
+/** Throws unless the actor may do this to the package: Fault('not_found') as for a missing one where it is hidden. */
+export function requireRight(
+  actor: Actor,
+  row: PackageRow,
+  verb: 'write' | 'admin',
+  ask: { readonly use: Use; readonly labels?: readonly string[] | undefined; readonly subdir?: string | undefined },
+): void {
+  const decision = decide(actor.caller, factsOf(actor, row), verb, {
+    kind: 'package',
+    use: ask.use,
+    label: ask.labels,
+    subdir: ask.subdir,
+  });
+  if (decision.allow) return;
+  if (decision.code === 'not_found') throw missingPackage(actor.channel.login, row.name);
+  throw new Fault(decision.code, decision.reason);
+}
+
+/** Throws unless the actor may make a package of this name. Hidden namesakes make no difference. */
+export function requireCreate(actor: Actor, name: string, use: Use): void {
+  const decision = decide(actor.caller, factsOf(actor, undefined), 'create', { kind: 'package', use, names: [name] });
+  if (!decision.allow) throw new Fault(decision.code, decision.reason);
+}
+
+/** What somebody uploads, as far as rights care. */
+export interface UploadAsk {
+  readonly kind: FileKind;
+  /** As the kind normalises it. */
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly subdir: string | undefined;
+}
+
+/**
+ * Throws unless the actor may upload this to the package, or create the package if there is none. Where the package is
+ * hidden the answer is that to creating it, as if there were none.
+ */
+export function requireUpload(actor: Actor, row: PackageRow | undefined, ask: UploadAsk): void {
+  const use: Use = `upload:${ask.kind}`;
+  const resource = { kind: 'package', use, names: [ask.name], label: ask.labels, subdir: ask.subdir } as const;
+  const verb = row === undefined ? 'create' : 'write';
+  const decision = decide(actor.caller, factsOf(actor, row), verb, resource);
+  if (decision.allow) return;
+  if (decision.code !== 'not_found') throw new Fault(decision.code, decision.reason);
+  const denial = decide(actor.caller, factsOf(actor, undefined), 'create', resource);
+  // Whoever may create sees everything, so this is a denial; if not, nothing is given away here.
+  throw denial.allow ? missingPackage(actor.channel.login, ask.name) : new Fault(denial.code, denial.reason);
+}
+
+function factsOf(actor: Actor, row: PackageRow | undefined): Facts {
+  const { channel, standing } = actor;
+  return {
+    standing,
+    channel: {
+      id: channel.id,
+      login: channel.login,
+      ownerId: channel.id,
+      defaultVisibility: channel.defaultVisibility,
+    },
+    package: row && { visibility: row.visibility, grants: row.grants, names: namesOf(row) },
+  };
+}
