@@ -13,6 +13,7 @@ import { callerFromProto } from '@vivarium/trust/caller';
 import { audienceFromProto, standingFromProto, versionsFromProto } from '@vivarium/trust/messages';
 import type { Fact, FactCache } from './cache.js';
 import type { Credential } from './credential.js';
+import { sentenceOf } from './sentence.js';
 
 export interface Channel extends ChannelFacts {
   readonly kind: string;
@@ -91,7 +92,7 @@ export class Access {
 
   #readerIn(ask: Ask, known: KnownCaller, channel: Channel | undefined): Reader | Promise<Reader> {
     if (known.expiresAtMs !== 0 && known.expiresAtMs <= this.#ports.clock()) throw expired(known.expiresAtMs);
-    if (channel === undefined) throw hiddenChannelFault(known.caller, ask.channel);
+    if (channel === undefined) throw missingChannel(known.caller, ask.channel);
     const standing = this.#standingOf(known.caller, channel);
     if (standing instanceof Promise) return standing.then((found) => readerFrom(ask, known, channel, found));
     return readerFrom(ask, known, channel, standing);
@@ -192,6 +193,12 @@ function readerFrom(ask: Ask, known: KnownCaller, channel: Channel, standing: St
   const admission = admitReader({ caller, standing, channel, use, label, subdir, address });
   const limitedTokenId = known.limitedUses && caller.kind === 'account' ? caller.credential.id : undefined;
   return { caller, channel, admission, limitedTokenId };
+}
+
+/** In the very words in which a hidden one is refused. */
+function missingChannel(caller: Caller, login: string): Fault {
+  const { code, message } = hiddenChannelFault(caller, login);
+  return new Fault(code, sentenceOf(message));
 }
 
 function expired(expiresAtMs: number): Fault {
