@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import type { Blobs } from '@vivarium/blobs/blobs';
 import { aFile, openStage, PUBLIC, privateTo, SIGNED_IN, type Stage } from './conda-index.fixture.js';
+import { findHead } from './find-head.js';
 import { manifestOf, recordsIn, viewOf } from './view.fixture.js';
 
 jest.setTimeout(120_000);
@@ -14,9 +15,9 @@ afterAll(() => stage.stop());
 
 /** Names of the files that a view of the place shows, the same in every format. */
 async function filesIn(channelId: string, subdir = 'linux-64', label = 'main', audienceIds?: readonly string[]) {
-  const { manifestKey } = await (await stage.heads()).find({ channelId, label, subdir });
-  if (manifestKey === '') return [];
-  const manifest = await manifestOf(stage.blobs, manifestKey);
+  const { hash } = await findHead(stage.pool, channelId, { label, subdir });
+  if (hash === '') return [];
+  const manifest = await manifestOf(stage.blobs, hash);
   const view = await viewOf(stage.blobs, manifest, ({ id }) => audienceIds?.includes(id) ?? true);
   return [...recordsIn(view).keys()].sort();
 }
@@ -220,16 +221,19 @@ describe('workers', () => {
     stage.feed.set(channelId, name, { packageId: `${channelId} ${name}`, audience: PUBLIC, files });
   }
 
-  /** A store in which the next manifest waits to be put. */
-  function gated() {
+  /** A store that stands still after its nth put, whatever it was, or after its first manifest. */
+  function gated(nth?: number) {
     let release: () => void = () => undefined;
-    let arrive: () => void = () => undefined;
-    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    let arrive: (key: string) => void = () => undefined;
+    const arrived = new Promise<string>((resolve) => (arrive = resolve));
     const open = new Promise<void>((resolve) => (release = resolve));
+    let puts = 0;
     const put: Blobs['put'] = async (key, body, options) => {
+      const mine = ++puts;
+      if (nth !== undefined && mine > nth) await open;
       const result = await stage.blobs.put(key, body, options);
-      if (!key.startsWith('heads/')) return result;
-      arrive();
+      if (nth === undefined ? !key.startsWith('heads/') : mine < nth) return result;
+      arrive(key);
       await open;
       return result;
     };
@@ -238,13 +242,6 @@ describe('workers', () => {
     });
     return { store, arrived, release };
   }
-
-  // Through the contract, which the service answers; its loop is not what is looked at here.
-  let service: { stop(): Promise<void> };
-  beforeAll(async () => {
-    service = await stage.start();
-  });
-  afterAll(() => service.stop());
 
   it('of one channel, two at once, end at the newest state with nothing lost', async () => {
     const [a, b] = [stage.worker(), stage.worker()];
@@ -270,20 +267,27 @@ describe('workers', () => {
     expect(await filesIn('race')).toEqual(['a-1-0.conda', 'a-2-0.conda', 'b-1-0.conda']);
   });
 
-  it('that dies between its puts and its swap leaves the older state, and another goes on', async () => {
-    publish('crash', 'a', ['1']);
-    await stage.worker().fold('crash');
-    const before = await filesIn('crash');
-    publish('crash', 'a', ['1', '2']);
-    const dead = gated();
-    void stage.worker(dead.store).fold('crash');
-    await dead.arrived;
-    // The loop of the running service would fold it too, so it is asked before its sweep could.
-    expect(before).toEqual(['a-1-0.conda']);
-    expect((await filesIn('crash')).length).toBeGreaterThanOrEqual(1);
-    expect(await stage.worker().fold('crash')).toBe(2);
-    expect(await filesIn('crash')).toEqual(['a-1-0.conda', 'a-2-0.conda']);
-    dead.release();
+  it('that dies between any of its puts and its swap leaves the older state, and another goes on', async () => {
+    const dead: { release(): void }[] = [];
+    for (let nth = 1; nth <= 4; nth++) {
+      const channelId = `crash${nth}`;
+      publish(channelId, 'a', ['1']);
+      await stage.worker().fold(channelId);
+      stage.feed.set(channelId, 'a', {
+        packageId: `${channelId} a`,
+        audience: PUBLIC,
+        files: [aFile('a', '1'), aFile('a', '2'), aFile('a', '3', { format: 'tar.bz2' })],
+      });
+      const gate = gated(nth);
+      dead.push(gate);
+      void stage.worker(gate.store).fold(channelId);
+      // A shard, two chunks, a manifest.
+      expect(await gate.arrived).toMatch(nth === 4 ? /^heads/ : /^index/);
+      expect(await filesIn(channelId)).toEqual(['a-1-0.conda']);
+      expect(await stage.worker().fold(channelId)).toBe(2);
+      expect(await filesIn(channelId)).toEqual(['a-1-0.conda', 'a-2-0.conda', 'a-3-0.tar.bz2']);
+    }
+    for (const { release } of dead) release();
   });
 
   it('never move a channel back, and say what is wrong', async () => {
@@ -306,11 +310,13 @@ describe('workers', () => {
     await stage.pool.query(`UPDATE heads SET manifest_hash = repeat('0', 64) WHERE channel_id = 'broken'`);
     await stage.pool.query(`DELETE FROM chunks WHERE channel_id = 'broken'`);
     await stage.pool.query(`DELETE FROM shards WHERE channel_id = 'broken' AND name = 'n7'`);
+    const service = await stage.start();
     const heads = await stage.heads();
     expect(await heads.rebuild({ channelId: 'broken' })).toMatchObject({ generation: 80n, names: 80, changedHeads: 1 });
-    expect(await filesIn('broken')).toHaveLength(80);
     const { versions } = await heads.find({ channelId: 'broken', label: 'main', subdir: 'linux-64' });
     expect(versions).toMatchObject([{ version: 80n }, { tag: 'rebuilds:broken', version: 1n }]);
+    await service.stop();
+    expect(await filesIn('broken')).toHaveLength(80);
     publish('broken', 'n7', ['1', '2']);
     await worker.fold('broken');
     expect(await filesIn('broken')).toHaveLength(81);
