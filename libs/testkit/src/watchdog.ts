@@ -6,7 +6,7 @@ export class Watchdog {
   readonly #process: ChildProcess;
 
   constructor() {
-    const script = fileURLToPath(new URL('./watchdog.mjs', import.meta.url));
+    const script = fileURLToPath(new URL('./clean-up.mjs', import.meta.url));
     // A session of its own: Ctrl-C at the terminal must not take it first.
     this.#process = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
     this.#process.stdin?.on('error', () => undefined);

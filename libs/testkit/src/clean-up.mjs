@@ -1,4 +1,4 @@
-// Ends what a test process started, if that process dies first: node watchdog.mjs
+// Ends what a test process started, if that process dies first: node clean-up.mjs
 // It is told, a line each: `pid N` (kill it at the end), `gone N` (it has ended), `folder PATH` (remove it at the end).
 // The end is when its standard input closes. The test process holds the other end, however it ends.
 import { rmSync } from 'node:fs';
