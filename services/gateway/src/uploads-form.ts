@@ -56,7 +56,7 @@ export async function readForm<T>(request: IncomingMessage, options: FormOptions
     // Told through the reading of it; without a listener it would end the process.
     stream.on('error', () => undefined);
     file = stream;
-    received = options.receive({ filename, chunks: stream }, fields);
+    received = (async () => options.receive({ filename, chunks: stream }, fields))();
     received.catch(failure.reject);
   });
   const tooMany = (): void =>

@@ -38,7 +38,7 @@ export class Stages {
       sha256: body.text('sha256') ?? '',
       description: body.text('description') ?? '',
       attributesJson: JSON.stringify(body.object('attrs') ?? {}),
-      dependenciesJson: JSON.stringify(body.object('dependencies') ?? null),
+      dependenciesJson: JSON.stringify(body.object('dependencies') ?? {}),
     };
     const { stageId, ticket } = await this.#stages.open(asked, caller.for('packages'));
     // Every value of the form is sent back as a part before the file, and must be a text.
