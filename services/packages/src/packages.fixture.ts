@@ -22,7 +22,7 @@ import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import { migrate } from '@vivarium/db/migrate';
 import { openPool } from '@vivarium/db/open';
 import { startTemporaryPostgres } from '@vivarium/db/temporary';
-import { Fault } from '@vivarium/fault/fault';
+import { Fault, isFault } from '@vivarium/fault/fault';
 import { Invalidations, invalidationSubject } from '@vivarium/invalidation/invalidations';
 import { AssertionSigner } from '@vivarium/rpc/assertion';
 import { makeAssertionKey } from '@vivarium/rpc/assertion-key';
@@ -37,11 +37,12 @@ import type { Pool } from 'pg';
 import { type Inspector, inlineInspector } from './inspection.js';
 import { packagesModule } from './module.js';
 
-/** Who asks: an account by its login, a token of it, or another service. */
-export interface Ask {
-  readonly caller?: Caller;
-  readonly service?: string;
-}
+/** Failures that a test provokes are its own to look at; others end its call. */
+const QUIET = {
+  error({ err }: Readonly<Record<string, unknown>>, message: string) {
+    if (!isFault(err) || err.code !== 'unavailable') console.error(message, err);
+  },
+};
 
 /** A file on its way, as a client holds it. */
 export interface Sent {
@@ -79,7 +80,7 @@ export class RunningPackages {
     const line = () => undefined;
     await migrate({ url: postgres.url, migrations: [{ schema: 'packages', dir }], log: line });
     const pool = openPool({ url: postgres.url, schema: 'packages', applicationName: 'packages test', log: line });
-    const bus = new LocalExchange().connect(console);
+    const bus = new LocalExchange().connect(QUIET);
     const blobs = await openBlobs({ folder: join(dataDir, 'blobs') });
     const secret = randomBytes(32).toString('hex');
     const config = readConfig({ DATA_DIR: dataDir, VIVARIUM_SECRET: secret, LOG_LEVEL: 'silent' }, 'all');
@@ -91,7 +92,7 @@ export class RunningPackages {
     const log = openLog({ service: 'packages', level: 'silent' });
     const inspector = (options.inspector ?? inlineInspector)(blobs);
     const ports = { service: 'packages', config, bus, log, trust, clock, pool, invalidations, blobs, inspector };
-    const service = await createBusService(packagesModule(ports), bus, console, { logger: false });
+    const service = await createBusService(packagesModule(ports), bus, QUIET, { logger: false });
     await service.listen();
     const running = new RunningPackages(bus, pool, blobs, secret, new AssertionSigner([key], clock), async () => {
       await service.close();
@@ -208,17 +209,17 @@ export class RunningPackages {
       whoIs: never,
       use: never,
     };
-    await serve(Callers, identity, this.bus, console);
+    await serve(Callers, identity, this.bus, QUIET);
     const find = async ({ by }: { by: { case: string | undefined; value?: string | undefined } }) => {
       const account = this.accounts.get(by.value ?? '');
       if (account === undefined) throw new Fault('not_found', 'There is no such account.');
       return { account: { ...account, login: by.value ?? '' } };
     };
-    await serve(Accounts, { find, createUser: never, setPassword: never }, this.bus, console);
+    await serve(Accounts, { find, createUser: never, setPassword: never }, this.bus, QUIET);
     const viewOf = async ({ accountId, channelId }: { accountId: string; channelId: string }) => ({
       standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId },
     });
-    await serve(Views, { viewOf }, this.bus, console);
+    await serve(Views, { viewOf }, this.bus, QUIET);
     await subscribeEvent(this.bus, InvalidationSchema, invalidationSubject('packages'), ({ facts }) => {
       for (const { tag, version } of this.indexing ? facts : []) {
         const channelId = /^channel:(.*)$/.exec(tag)?.[1];

@@ -19,7 +19,7 @@ export function requireRight(
     subdir: ask.subdir,
   });
   if (decision.allow) return;
-  if (decision.code === 'not_found') throw missingPackage(actor.channel.login, row.name);
+  if (isHidden(actor, row, ask.use)) throw missingPackage(actor.channel.login, row.name);
   throw new Fault(decision.code, decision.reason);
 }
 
@@ -48,10 +48,15 @@ export function requireUpload(actor: Actor, row: PackageRow | undefined, ask: Up
   const verb = row === undefined ? 'create' : 'write';
   const decision = decide(actor.caller, factsOf(actor, row), verb, resource);
   if (decision.allow) return;
-  if (decision.code !== 'not_found') throw new Fault(decision.code, decision.reason);
+  if (row === undefined || !isHidden(actor, row, use)) throw new Fault(decision.code, decision.reason);
   const denial = decide(actor.caller, factsOf(actor, undefined), 'create', resource);
   // Whoever may create sees everything, so this is a denial; if not, nothing is given away here.
   throw denial.allow ? missingPackage(actor.channel.login, ask.name) : new Fault(denial.code, denial.reason);
+}
+
+/** True where the actor may not even read it: then no answer may speak of it, not by one word. */
+function isHidden(actor: Actor, row: PackageRow, use: Use): boolean {
+  return !decide(actor.caller, factsOf(actor, row), 'read', { kind: 'package', use }).allow;
 }
 
 function factsOf(actor: Actor, row: PackageRow | undefined): Facts {
