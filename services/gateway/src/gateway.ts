@@ -54,8 +54,8 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
     conda: new Conda(parts),
     pypi: new Pypi(parts),
     peer,
+    health,
     others: (request, response, target) => {
-      if (target.family === 'web' && health.answer(request, response)) return;
       rememberArrival(request, { target, address: peer.addressOf(request) });
       // One router for the API's own host and for the path on the main host.
       if (target.family !== 'web') request.url = `/${target.family}${request.url === '/' ? '' : request.url}`;

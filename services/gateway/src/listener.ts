@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { Health } from '@vivarium/boot/health';
 import type { RolePorts } from '@vivarium/boot/ports';
 import { Fault, faultOf } from '@vivarium/fault/fault';
 import { type Conda, looksLikeConda } from './conda.js';
@@ -9,6 +9,7 @@ import { countRequest } from './metrics.js';
 import type { Peer } from './peer.js';
 import type { Pypi } from './pypi.js';
 import type { ReadRequest } from './read-request.js';
+import { inRequestSpan } from './request-span.js';
 import { type Answer, isGone, type Redirect, send, sendRedirect } from './send.js';
 import { parseTarget, type Target } from './target.js';
 
@@ -17,6 +18,7 @@ export interface ListenerParts {
   readonly conda: Conda;
   readonly pypi: Pypi;
   readonly peer: Peer;
+  readonly health: Health;
   /** Everything that is no read of an index or artifact: Nest's router. It gets the target as it was read here. */
   readonly others: (request: IncomingMessage, response: ServerResponse, target: Target) => void;
 }
@@ -27,6 +29,8 @@ export interface ListenerParts {
  */
 export function createListener(parts: ListenerParts): RequestListener {
   return (request, response) => {
+    // A probe asks by an address that no client knows, so its Host says nothing.
+    if (request.url?.startsWith('/health/') && parts.health.answer(request, response)) return;
     let target: Target;
     try {
       const { hosts } = parts.ports.config;
@@ -40,8 +44,10 @@ export function createListener(parts: ListenerParts): RequestListener {
     const startedMs = performance.now();
     response.once('close', () => countRequest(target.family, request.method, response.statusCode, startedMs));
     const reads = readsOf(request, target);
-    if (reads === undefined) parts.others(request, response, target);
-    else void answer(parts, reads, request, response, target);
+    inRequestSpan(reads ?? target.family, request, response, () => {
+      if (reads === undefined) parts.others(request, response, target);
+      else void answer(parts, reads, request, response, target);
+    });
   };
 }
 
@@ -61,18 +67,15 @@ async function answer(
   response: ServerResponse,
   target: Target,
 ): Promise<void> {
-  const span = beginSpan(reads, request);
   try {
     const read = readRequestOf(parts, request, target);
     const found: Answer | Redirect | Promise<Answer | Redirect> =
       reads === 'conda' ? parts.conda.answer(read) : parts.pypi.answer(read);
-    const ready = found instanceof Promise ? await withSpan(span, found) : found;
+    const ready = found instanceof Promise ? await found : found;
     if ('location' in ready) sendRedirect(response, ready);
     else await send(request, response, ready);
   } catch (error) {
     refuse(parts, reads, error, request, response);
-  } finally {
-    endSpan(span, response);
   }
 }
 
@@ -105,27 +108,6 @@ function refuse(
   if (fault.code === 'internal') parts.ports.log.error({ error }, 'a read failed');
   // Asking for the upload address with GET is a wrong method, not a wrong value.
   sendFault(response, faultAnswerOf(fault, 'problem', reads), request.method);
-}
-
-function beginSpan(reads: Reads, request: IncomingMessage): Span {
-  const parent = propagation.extract(context.active(), request.headers);
-  return trace
-    .getTracer('@vivarium/gateway')
-    .startSpan(
-      `${request.method} ${reads}`,
-      { kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method ?? '', 'http.route': reads } },
-      parent,
-    );
-}
-
-function withSpan<T>(span: Span, promise: Promise<T>): Promise<T> {
-  return context.with(trace.setSpan(context.active(), span), () => promise);
-}
-
-function endSpan(span: Span, response: ServerResponse): void {
-  span.setAttribute('http.response.status_code', response.statusCode);
-  if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
-  span.end();
 }
 
 /** For the router: a path that nothing serves. */

@@ -202,7 +202,7 @@ describe('the bytes of a stage', () => {
     expect((await post(Readable.from(body()))).status).toBe(201);
     expect(gateway.others.heardOf(Stages, 'receive')).toMatchObject([{ sizeBytes: BigInt(300 * 2 ** 20) }]);
     expect(peakBytes - startBytes).toBeLessThan(150 * 2 ** 20);
-  });
+  }, 60_000);
 });
 
 // What the real client sent to an object store, recorded; only the bytes of large files were not kept.
