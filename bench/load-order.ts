@@ -27,16 +27,22 @@ export class LoadGenerator {
 
   /** Throws an Error if an answer is not the expected one, or the generator ends. */
   async run(order: LoadOrder): Promise<LoadResult> {
+    const listening = new AbortController();
+    const { signal } = listening;
     const answered = Promise.race([
-      once(this.#child, 'message'),
-      once(this.#child, 'exit').then(() => {
+      once(this.#child, 'message', { signal }),
+      once(this.#child, 'exit', { signal }).then(() => {
         throw new Error('The load generator ended.');
       }),
     ]);
     this.#child.send(order);
-    const [message] = await answered;
-    if ('failure' in message) throw new Error(`The load was not answered as it should be: ${message.failure}`);
-    return message as LoadResult;
+    try {
+      const [message] = await answered;
+      if ('failure' in message) throw new Error(`The load was not answered as it should be: ${message.failure}`);
+      return message as LoadResult;
+    } finally {
+      listening.abort();
+    }
   }
 
   stop(): void {
