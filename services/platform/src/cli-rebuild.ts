@@ -6,6 +6,7 @@ import { Heads as CondaHeads } from '@vivarium/contracts/gen/vivarium/condaindex
 import { Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Heads as PypiHeads } from '@vivarium/contracts/gen/vivarium/pypiindex/v1/heads_pb';
 import { migrate } from '@vivarium/db/migrate';
+import { runningPostgresUrl } from '@vivarium/db/running';
 import { Fault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { migrationsOf } from './migrations.js';
@@ -22,7 +23,7 @@ export async function rebuildChannel(config: Config, login: string): Promise<voi
   const log = openLog({ level: config.logLevel, service: 'rebuild' });
   const running = new Running();
   try {
-    const open = new OpenPorts(config, log, running);
+    const open = new OpenPorts(await besideTheRunningOne(config), log, running);
     if (config.natsUrl === undefined) {
       const url = await open.databaseUrl(() => undefined);
       await migrate({ url, migrations: migrationsOf(), log: () => undefined });
@@ -46,4 +47,10 @@ export async function rebuildChannel(config: Config, login: string): Promise<voi
   } finally {
     await running.stop(log, 20_000);
   }
+}
+
+/** The database of a product that runs in this folder; two indexers of one channel do not harm each other. */
+async function besideTheRunningOne(config: Config): Promise<Config> {
+  const databaseUrl = config.databaseUrl ?? (await runningPostgresUrl(config.dataDir));
+  return { ...config, databaseUrl };
 }
