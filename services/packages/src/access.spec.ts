@@ -195,6 +195,22 @@ describe('access', () => {
     }
   });
 
+  it('spends one use of a limited token for each file that is entered, and enters none without', async () => {
+    const token = running.token(ann, 'twice', { limitedUses: true });
+    running.uses.set('twice', 1);
+    const path = await running.send(token, conda('ann', 'used'));
+    const stages = await running.stages(token);
+    expect(await stages.commit(path)).toMatchObject({ created: true });
+    expect(await stages.commit(path)).toMatchObject({ created: true });
+    const late = await running.send(token, conda('ann', 'unused'));
+    await expect(stages.commit(late)).rejects.toMatchObject({ code: 'unauthenticated' });
+    await expect((await running.packages(ann)).find({ channel: 'ann', name: 'unused' })).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    running.uses.set('twice', 1);
+    expect(await stages.commit(late)).toMatchObject({ created: true });
+  });
+
   it('enters a file once though its transaction was cut off in the middle', async () => {
     const path = await running.send(ann, conda('ann', 'cut'));
     let rechecks = 0;

@@ -4,7 +4,7 @@ import type { Actor } from './actor.js';
 import { addPackage } from './add-package.js';
 import { parseAttributes, parsePackageName } from './names.js';
 import { nextGeneration } from './next-generation.js';
-import { findPackage, type PackageRow } from './package-row.js';
+import { findPackage, type PackageRow, readPackageById } from './package-row.js';
 import type { PackagesPorts } from './ports.js';
 import type { Tx } from './query.js';
 import { requireCreate, requireRight } from './rights.js';
@@ -33,7 +33,7 @@ export async function createPackage(
   const summary = typeof attributes.summary === 'string' ? attributes.summary.slice(0, 1_000) : '';
   const row = await addPackage(tx, channel.id, { name, visibility, summary, attributes });
   await nextGeneration(tx, ports.invalidations, channel.id, { packageIds: [row.id], names: [] });
-  return { row, created: true };
+  return { row: (await readPackageById(tx, row.id)) ?? row, created: true };
 }
 
 function requireWritable(actor: Actor, row: PackageRow, name: string): void {

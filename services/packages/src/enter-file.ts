@@ -3,7 +3,6 @@ import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/c
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { inTransaction } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
-import { isPep440, versionsEqual } from '@vivarium/pypi/version';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { type Actor, actorToday } from './actor.js';
 import { addPackage } from './add-package.js';
@@ -14,7 +13,7 @@ import { type Change, lockChannel, nextGeneration } from './next-generation.js';
 import { findPackageFor, type PackageRow } from './package-row.js';
 import type { PackagesPorts } from './ports.js';
 import { ask, type Tx } from './query.js';
-import { addRelease } from './release-row.js';
+import { releaseFor } from './release-row.js';
 import { requireUpload } from './rights.js';
 import { lockStage, type StageRow } from './stage-row.js';
 import type { StoredBytes } from './store-bytes.js';
@@ -97,9 +96,7 @@ async function enterFile(
   if (file.summary !== '' && row.summary === '') {
     await ask(tx, 'UPDATE packages SET summary = $2 WHERE id = $1', [row.id, file.summary]);
   }
-  const release = await addRelease(tx, row.id, file.version, {
-    isSame: (version) => version === file.version || isSameProjectVersion(version, file),
-  });
+  const release = await releaseFor(tx, row.id, file);
   const generation = await nextGeneration(tx, ports.invalidations, channel.id, changeOf(row, file));
   const fileId = fileIdOf(generation);
   const enteredAtMs = ports.clock();
@@ -163,11 +160,6 @@ function newPackageOf(stage: StageRow, file: JudgedFile, visibility: PackageRow[
 
 function changeOf(row: PackageRow, { kind, name }: JudgedFile): Change {
   return { packageIds: [row.id], names: kind === 'conda' || kind === 'pypi' ? [{ kind, name }] : [] };
-}
-
-// A client may have made the release under its own spelling of the version.
-function isSameProjectVersion(version: string, file: JudgedFile): boolean {
-  return file.kind === 'pypi' && isPep440(version) && versionsEqual(version, file.version);
 }
 
 // The generation first, so that ids ascend in the order of entering.

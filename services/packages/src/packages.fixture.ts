@@ -60,6 +60,8 @@ export class RunningPackages {
   readonly revoked = new Set<string>();
   readonly standings = new Map<string, MessageInitShape<typeof StandingSchema>>();
   readonly accounts = new Map<string, { readonly id: string; readonly kind: string }>();
+  /** Uses left of tokens with a limit. */
+  readonly uses = new Map<string, number>();
   /** What is done when somebody is about to write, before the answer that they may. */
   beforeRecheck: () => Promise<void> = async () => undefined;
   indexing = true;
@@ -120,7 +122,7 @@ export class RunningPackages {
   }
 
   /** A token of an account. */
-  token(of: Caller, id: string, init: Partial<Pick<Caller, 'scopes' | 'restrictions'>> = {}): Caller {
+  token(of: Caller, id: string, init: Partial<Pick<Caller, 'scopes' | 'restrictions' | 'limitedUses'>> = {}): Caller {
     return create(CallerSchema, { ...of, scopes: ['all'], ...init, credentialKind: 'token', credentialId: id });
   }
 
@@ -207,7 +209,12 @@ export class RunningPackages {
         return { caller };
       },
       whoIs: never,
-      use: never,
+      use: async ({ tokenId }: { tokenId: string }) => {
+        const left = this.uses.get(tokenId) ?? 0;
+        if (left === 0) throw new Fault('unauthenticated', 'this token has no uses left');
+        this.uses.set(tokenId, left - 1);
+        return { remaining: BigInt(left - 1) };
+      },
     };
     await serve(Callers, identity, this.bus, QUIET);
     const find = async ({ by }: { by: { case: string | undefined; value?: string | undefined } }) => {

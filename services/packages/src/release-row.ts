@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { isPep440, versionsEqual } from '@vivarium/pypi/version';
+import { isPep440, versionKey } from '@vivarium/pypi/version';
 import { ask, type Queryable, type Tx } from './query.js';
 
 /** One version of a package. */
@@ -12,36 +12,52 @@ export interface ReleaseRow {
 
 const COLUMNS = 'id, version, attributes, created_at AS "createdAt"';
 
-/** The release that people mean by a version: that very text, else another spelling of an equal one. By releases_version. */
+/**
+ * The release that people mean by a version: that very text, else another spelling of one that Python takes for equal.
+ * By releases_version and releases_version_key.
+ */
 export async function findRelease(db: Queryable, packageId: string, version: string): Promise<ReleaseRow | undefined> {
-  const rows = await readReleases(db, packageId);
-  return (
-    rows.find((row) => row.version === version) ??
-    rows.find((row) => isPep440(version) && isPep440(row.version) && versionsEqual(row.version, version))
+  const [row] = await ask<ReleaseRow>(
+    db,
+    `SELECT ${COLUMNS} FROM releases
+     WHERE package_id = $1 AND removed_at IS NULL AND (version = $2 OR version_key = $3)
+     ORDER BY version = $2 DESC, created_at, id LIMIT 1`,
+    [packageId, version, keyOf(version)],
   );
+  return row;
 }
 
-/** The release of this version in a locked channel, added if there is none that is the same. */
+/**
+ * The release that a file of this kind and version belongs to, in a locked channel; added if there is none. A client may
+ * have made it under its own spelling of a Python version. To conda `1.0` and `1.0.0` are two.
+ */
+export async function releaseFor(
+  tx: Tx,
+  packageId: string,
+  file: { readonly kind: string; readonly version: string },
+): Promise<ReleaseRow> {
+  const known = await findRelease(tx, packageId, file.version);
+  if (known !== undefined && (file.kind === 'pypi' || known.version === file.version)) return known;
+  return addRelease(tx, packageId, file.version, {});
+}
+
+/** Adds a release to a locked channel. */
 export async function addRelease(
   tx: Tx,
   packageId: string,
   version: string,
-  options: { readonly isSame: (version: string) => boolean; readonly attributes?: Readonly<Record<string, unknown>> },
+  attributes: Readonly<Record<string, unknown>>,
 ): Promise<ReleaseRow> {
-  const rows = (await readReleases(tx, packageId)).filter((row) => options.isSame(row.version));
-  const known = rows.find((row) => row.version === version) ?? rows[0];
-  if (known !== undefined) return known;
   const [added] = await ask<ReleaseRow>(
     tx,
-    `INSERT INTO releases (id, package_id, version, attributes) VALUES ($1, $2, $3, $4) RETURNING ${COLUMNS}`,
-    [randomUUID(), packageId, version, JSON.stringify(options.attributes ?? {})],
+    `INSERT INTO releases (id, package_id, version, version_key, attributes) VALUES ($1, $2, $3, $4, $5)
+     RETURNING ${COLUMNS}`,
+    [randomUUID(), packageId, version, keyOf(version), JSON.stringify(attributes)],
   );
   if (added === undefined) throw new Error('an inserted release was not returned');
   return added;
 }
 
-async function readReleases(db: Queryable, packageId: string): Promise<readonly ReleaseRow[]> {
-  return ask<ReleaseRow>(db, `SELECT ${COLUMNS} FROM releases WHERE package_id = $1 AND removed_at IS NULL`, [
-    packageId,
-  ]);
+function keyOf(version: string): string {
+  return isPep440(version) ? versionKey(version) : version;
 }

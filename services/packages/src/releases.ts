@@ -48,8 +48,7 @@ export class Releases implements HandlerOf<typeof ReleasesContract> {
     const attributes = parseAttributes(request.attributesJson, WHAT);
     const release = await this.#change(request, call, async (tx, actor, reader) => {
       const row = await writablePackage(tx, actor, reader, request.package);
-      const isSame = (other: string) => other === version;
-      return (await findRelease(tx, row.id, version)) ?? addRelease(tx, row.id, version, { isSame, attributes });
+      return (await findRelease(tx, row.id, version)) ?? addRelease(tx, row.id, version, attributes);
     });
     return { release: releaseMessage(release, []) };
   }

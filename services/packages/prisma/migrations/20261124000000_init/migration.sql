@@ -57,10 +57,13 @@ CREATE TABLE releases (
   id          text PRIMARY KEY,
   package_id  text NOT NULL REFERENCES packages (id) ON DELETE CASCADE,
   version     text NOT NULL,
+  -- One text for all spellings of a version that Python takes for equal.
+  version_key text NOT NULL,
   attributes  jsonb NOT NULL DEFAULT '{}',
   created_at  timestamptz NOT NULL DEFAULT now(),
   removed_at  timestamptz
 );
+CREATE INDEX releases_version_key ON releases (package_id, version_key) WHERE removed_at IS NULL;
 CREATE UNIQUE INDEX releases_version ON releases (package_id, version) WHERE removed_at IS NULL;
 
 -- Bytes, stored once. `object_key` is where they are. Every put chooses a key that was never used before, so that a late
