@@ -14,6 +14,7 @@ import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { migrate } from '@vivarium/db/migrate';
 import { openPool } from '@vivarium/db/open';
 import { startTemporaryPostgres } from '@vivarium/db/temporary';
+import type { ChannelIndexer } from '@vivarium/indexing/channel-indexer';
 import { ToldFeed, type ToldFile } from '@vivarium/indexing/feed.fixture';
 import { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
@@ -22,7 +23,7 @@ import { LocalExchange } from '@vivarium/rpc/local';
 import { createBusService } from '@vivarium/rpc/nest';
 import { type ClientOf, clientOf, serve } from '@vivarium/rpc/rpc';
 import { Trust } from '@vivarium/trust/trust';
-import { CondaIndexer } from './conda-indexer.js';
+import { condaIndexer } from './conda-indexer.js';
 import { condaIndexModule } from './module.js';
 import type { CondaIndexPorts } from './ports.js';
 
@@ -43,7 +44,7 @@ export interface Stage {
   /** The contract, as the gateway calls it. */
   heads(): Promise<ClientOf<typeof Heads>>;
   /** A worker with ports of its own that does nothing by itself. */
-  worker(blobs?: Blobs): CondaIndexer;
+  worker(blobs?: Blobs): ChannelIndexer;
   /** The service as it runs. */
   start(): Promise<{ stop(): Promise<void> }>;
   stop(): Promise<void>;
@@ -91,7 +92,7 @@ export async function openStage(): Promise<Stage> {
       return clientOf(Heads, bus, { assertion: await trust.assertionFor('conda-index'), timeoutMs: 60_000 });
     },
     worker(other = blobs) {
-      const worker = new CondaIndexer({ ...ports(), blobs: other });
+      const worker = condaIndexer({ ...ports(), blobs: other });
       stopping.push(() => worker.stop());
       return worker;
     },

@@ -1,7 +1,7 @@
 import { databaseFaultOf } from '@vivarium/db/database-fault';
+import type { State } from '@vivarium/indexing/channel-indexer';
 import type { Place } from './place.js';
 import type { CondaIndexPorts } from './ports.js';
-import type { State } from './stored.js';
 
 /** The hash of a place's manifest, empty if nothing is there, with what it was read at. Throws Fault('unavailable'). */
 export async function findHead(

@@ -1,5 +1,6 @@
 import { encodeManifest } from '@vivarium/conda/manifest';
 import type { FileRecord } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
+import type { State } from '@vivarium/indexing/channel-indexer';
 import type { IndexingLog } from '@vivarium/indexing/loop';
 import type { Recent } from '@vivarium/indexing/recent';
 import { type Filed, filedOf } from './filed.js';
@@ -7,7 +8,7 @@ import type { Moves } from './move-heads.js';
 import type { Objects } from './objects.js';
 import { type Place, placeKey } from './place.js';
 import type { CondaIndexPorts } from './ports.js';
-import { readHeads, readShards, readSubdir, type ShardRow, type State } from './stored.js';
+import { readHeads, readShards, readSubdir, type ShardRow } from './stored.js';
 import { SubdirIndex } from './subdir-index.js';
 
 /** A directory as it was folded last, and the hash of the manifest that it then had. */

@@ -6,9 +6,10 @@ import {
   type RebuildRequest,
   type RetiredShardRequest,
 } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { type ChannelIndexer, versionsOf } from '@vivarium/indexing/channel-indexer';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
-import { type CondaIndexer, headsTag, INDEXER, rebuildsTag } from './conda-indexer.js';
+import { INDEXER } from './conda-indexer.js';
 import { findHead } from './find-head.js';
 import type { CondaIndexPorts } from './ports.js';
 import { retiredShard } from './retired-shard.js';
@@ -17,19 +18,16 @@ import { retiredShard } from './retired-shard.js';
 export class Heads implements HandlerOf<typeof HeadsContract> {
   constructor(
     @Inject(PORTS) private readonly ports: CondaIndexPorts,
-    @Inject(INDEXER) private readonly indexer: CondaIndexer,
+    @Inject(INDEXER) private readonly indexer: ChannelIndexer,
   ) {}
 
   async find({ channelId, label, subdir }: FindHeadRequest, call: Call) {
     await this.ports.trust.serviceOf(call);
-    const { generation, rebuilds, hash } = await findHead(this.ports.pool, channelId, { label, subdir });
+    const head = await findHead(this.ports.pool, channelId, { label, subdir });
     return {
-      generation: BigInt(generation),
-      manifestKey: hash,
-      versions: [
-        { tag: headsTag(channelId), version: BigInt(generation) },
-        { tag: rebuildsTag(channelId), version: BigInt(rebuilds) },
-      ],
+      generation: BigInt(head.generation),
+      manifestKey: head.hash,
+      versions: versionsOf(channelId, head),
     };
   }
 

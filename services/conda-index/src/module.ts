@@ -1,6 +1,7 @@
 import { type DynamicModule, Inject, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
-import { CondaIndexer, INDEXER } from './conda-indexer.js';
+import type { ChannelIndexer } from '@vivarium/indexing/channel-indexer';
+import { condaIndexer, INDEXER } from './conda-indexer.js';
 import { Heads } from './heads.js';
 import { Leases } from './leases.js';
 import type { CondaIndexPorts } from './ports.js';
@@ -13,7 +14,7 @@ export function condaIndexModule(ports: CondaIndexPorts): DynamicModule {
     controllers: [Heads, Leases],
     providers: [
       { provide: PORTS, useValue: ports },
-      { provide: INDEXER, useFactory: () => new CondaIndexer(ports) },
+      { provide: INDEXER, useFactory: () => condaIndexer(ports) },
     ],
   };
 }
@@ -26,7 +27,7 @@ class CondaIndexModule implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     @Inject(PORTS) private readonly ports: CondaIndexPorts,
-    @Inject(INDEXER) private readonly indexer: CondaIndexer,
+    @Inject(INDEXER) private readonly indexer: ChannelIndexer,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { inTransaction } from '@vivarium/db/open';
+import type { State } from '@vivarium/indexing/channel-indexer';
 import type { Place } from './place.js';
-import type { ShardRow, State } from './stored.js';
+import type { ShardRow } from './stored.js';
 import type { ChunkRow } from './subdir-index.js';
 
 /** Everything that one fold changes in the tables. */

@@ -1,16 +1,11 @@
 import { type Audience, isAudience } from '@vivarium/access/audience';
 import { Fault } from '@vivarium/fault/fault';
+import type { State } from '@vivarium/indexing/channel-indexer';
 import { type Place, placeKey } from './place.js';
 import type { CondaIndexPorts } from './ports.js';
 import { SubdirIndex } from './subdir-index.js';
 
 type Pool = CondaIndexPorts['pool'];
-
-/** What the index of a channel shows, and against what it is moved. */
-export interface State {
-  readonly generation: number;
-  readonly rebuilds: number;
-}
 
 /** A row of `shards`. */
 export interface ShardRow {

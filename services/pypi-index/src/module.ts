@@ -1,0 +1,32 @@
+import { type DynamicModule, Inject, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { PORTS } from '@vivarium/boot/ports';
+import type { ChannelIndexer } from '@vivarium/indexing/channel-indexer';
+import { Heads } from './heads.js';
+import { Leases } from './leases.js';
+import type { PypiIndexPorts } from './ports.js';
+import { INDEXER, pypiIndexer } from './pypi-indexer.js';
+
+/** The service pypi-index: the simple pages of all channels, kept true to the packages service. */
+export function pypiIndexModule(ports: PypiIndexPorts): DynamicModule {
+  return {
+    module: PypiIndexModule,
+    controllers: [Heads, Leases],
+    providers: [
+      { provide: PORTS, useValue: ports },
+      { provide: INDEXER, useFactory: () => pypiIndexer(ports) },
+    ],
+  };
+}
+
+@Module({})
+class PypiIndexModule implements OnApplicationBootstrap, OnModuleDestroy {
+  constructor(@Inject(INDEXER) private readonly indexer: ChannelIndexer) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.indexer.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.indexer.stop();
+  }
+}

@@ -1,0 +1,8 @@
+import type { BlobPorts, DatabasePorts } from '@vivarium/boot/ports';
+
+/** What pypi-index is given by whoever starts it. */
+export type PypiIndexPorts = Pick<
+  DatabasePorts,
+  'service' | 'bus' | 'log' | 'trust' | 'clock' | 'pool' | 'invalidations'
+> &
+  BlobPorts;
