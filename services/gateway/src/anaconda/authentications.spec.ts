@@ -291,3 +291,18 @@ describe('over https', () => {
     expect((await gateway.ask('/api/user', { headers: { Cookie: `vivarium=${token}` } })).status).toBe(401);
   });
 });
+
+describe('the log', () => {
+  it('holds no secret, whatever fails', async () => {
+    const token = gateway.token(ALICE);
+    gateway.others.teach(Tokens, 'create', async () => {
+      throw new Error('broken');
+    });
+    await login(ASKED);
+    await gateway.ask(`/t/${token}/alice/noarch/repodata.json`);
+    await gateway.ask('/api/user', { headers: { Authorization: `token ${token}`, Cookie: 'vivarium=vis-topsecret' } });
+    const log = gateway.log.join('');
+    expect(log).toContain('broken');
+    for (const secret of [token, 'secret word', BASIC.slice(6), 'vis-topsecret']) expect(log).not.toContain(secret);
+  });
+});

@@ -321,7 +321,7 @@ describe('stages', () => {
         sha256: body.sha256,
         description: '',
         attributesJson: '{"subdir":"noarch"}',
-        dependenciesJson: 'null',
+        dependenciesJson: '{}',
       },
     ]);
   });
