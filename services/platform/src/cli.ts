@@ -1,9 +1,7 @@
 import { ROLES, readConfig, type Target } from '@vivarium/boot/config';
 import { Command } from 'commander';
-import { migrateDatabase } from './cli-migrate.js';
-import { rebuildChannel } from './cli-rebuild.js';
-import { createUserByHand, resetPasswordByHand } from './cli-user.js';
-import { serve } from './serve.js';
+
+// What a command stands on is loaded when it runs: help, and a word about what is missing, come at once.
 
 /** The command line `vivarium`: a role to run, or one thing to do. Every command has `--help` and ends with 0 or 1. */
 export function program(): Command {
@@ -16,13 +14,21 @@ export function program(): Command {
   vivarium
     .command('migrate')
     .description('bring the database to this version; running it again does nothing')
-    .action(() => migrateDatabase(readConfig(process.env, 'all')));
+    .action(async () => {
+      const config = readConfig(process.env, 'all');
+      const { migrateDatabase } = await import('./cli-migrate.js');
+      await migrateDatabase(config);
+    });
   addUserCommands(vivarium);
   vivarium
     .command('rebuild')
     .argument('<channel>', 'login of the user or organization')
     .description('make the indexes of a channel anew from its files')
-    .action((channel: string) => rebuildChannel(readConfig(process.env, 'all'), channel));
+    .action(async (channel: string) => {
+      const config = readConfig(process.env, 'all');
+      const { rebuildChannel } = await import('./cli-rebuild.js');
+      await rebuildChannel(config, channel);
+    });
   return vivarium;
 }
 
@@ -39,7 +45,11 @@ function addRole(vivarium: Command, target: Target, description: string): void {
   vivarium
     .command(target, target === 'all' ? { isDefault: false } : {})
     .description(description)
-    .action(() => serve(readConfig(process.env, target)));
+    .action(async () => {
+      const config = readConfig(process.env, target);
+      const { serve } = await import('./serve.js');
+      await serve(config);
+    });
 }
 
 function addUserCommands(vivarium: Command): void {
@@ -51,15 +61,19 @@ function addUserCommands(vivarium: Command): void {
     .option('--superuser', 'may manage accounts', false)
     .option('--password-stdin', 'read the password from standard input; without it one is made and shown', false)
     .description('make a user')
-    .action((login: string, options: { email: string; superuser: boolean; passwordStdin: boolean }) =>
-      createUserByHand(readConfig(process.env, 'all'), { login, ...options }),
-    );
+    .action(async (login: string, options: { email: string; superuser: boolean; passwordStdin: boolean }) => {
+      const config = readConfig(process.env, 'all');
+      const { createUserByHand } = await import('./cli-user.js');
+      await createUserByHand(config, { login, ...options });
+    });
   user
     .command('reset-password')
     .argument('<login>')
     .option('--password-stdin', 'read the password from standard input; without it one is made and shown', false)
     .description('set a new password and end all sessions of the user')
-    .action((login: string, options: { passwordStdin: boolean }) =>
-      resetPasswordByHand(readConfig(process.env, 'all'), { login, ...options }),
-    );
+    .action(async (login: string, options: { passwordStdin: boolean }) => {
+      const config = readConfig(process.env, 'all');
+      const { resetPasswordByHand } = await import('./cli-user.js');
+      await resetPasswordByHand(config, { login, ...options });
+    });
 }
