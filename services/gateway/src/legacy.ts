@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Inject, type OnModuleDestroy, Param, Post, Req, Res } from '@nestjs/common';
 import { type BlobPorts, PORTS, type RolePorts } from '@vivarium/boot/ports';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
+import { Fault, isFault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { loginIn } from './anaconda/place.js';
 import { Identify } from './identify.js';
@@ -34,7 +35,7 @@ export class Legacy implements OnModuleDestroy {
       await this.#submit(request, channel, received);
     } catch (error) {
       await this.ports.blobs.delete(received.staged.stagingKey);
-      throw error;
+      throw isFault(error) && error.code === 'conflict' ? fileExists(received.filename, error) : error;
     }
     response.writeHead(200, { 'Content-Length': '0' });
     response.end();
@@ -72,4 +73,10 @@ export class Legacy implements OnModuleDestroy {
       { ...caller.for('packages'), timeoutMs: SUBMIT_MS },
     );
   }
+}
+
+/** Clients know a name that is taken by these first words; some of them go on to the next file then. */
+function fileExists(filename: string, cause: Fault): Fault {
+  const sentence = `File already exists (${filename}, with other bytes). Use another version or build number, or remove that file first.`;
+  return new Fault('conflict', sentence, { cause });
 }
