@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import type { Blobs } from '@vivarium/blobs/blobs';
+import { Heads, Invalidations } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { clientOf } from '@vivarium/rpc/rpc';
 import { aFile, openStage, PUBLIC, privateTo, SIGNED_IN, type Stage } from './conda-index.fixture.js';
 import { findHead } from './find-head.js';
+import { forgetRetired, retiredShard } from './retired-shard.js';
 import { manifestOf, recordsIn, viewOf } from './view.fixture.js';
 
 jest.setTimeout(120_000);
@@ -202,9 +205,29 @@ describe('the running service', () => {
     expect(await heads.retiredShard({ ...where, hash: current })).toMatchObject({ found: false });
   });
 
+  it('forgets superseded shards after seven days', async () => {
+    await publish('eleven', 'lib', { packageId: 'p14', audience: PUBLIC, files: [aFile('lib', '1')] });
+    await publish('eleven', 'lib', { packageId: 'p14', audience: PUBLIC, files: [aFile('lib', '2')] });
+    const retired = async () => {
+      const { rows } = await stage.pool.query("SELECT hash FROM retired_shards WHERE channel_id = 'eleven'");
+      return rows.map(({ hash }) => hash);
+    };
+    const [hash] = await retired();
+    const { bus, pool } = stage;
+    const at = (days: number) => {
+      const clock = () => Date.now() + days * 24 * 60 * 60 * 1000;
+      return { bus, pool, clock, trust: { assertionFor: async () => 'anybody' } };
+    };
+    const where = { label: 'main', subdir: 'linux-64' };
+    expect(await retiredShard(at(6.9), 'eleven', where, hash)).toMatchObject({ found: true });
+    expect(await retiredShard(at(7.1), 'eleven', where, hash)).toMatchObject({ found: false });
+    await forgetRetired(at(6.9));
+    expect(await retired()).toEqual([hash]);
+    await forgetRetired(at(7.1));
+    expect(await retired()).toEqual([]);
+  });
+
   it('answers services only', async () => {
-    const { clientOf } = await import('@vivarium/rpc/rpc');
-    const { Heads, Invalidations } = await import('@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb');
     const anybody = clientOf(Heads, stage.bus);
     const where = { channelId: 'one', label: 'main', subdir: 'linux-64' };
     await expect(anybody.find(where)).rejects.toMatchObject({ code: 'forbidden' });

@@ -13,7 +13,9 @@ export const RETIRED_FOR_MS = 7 * 24 * 60 * 60 * 1000;
  * nothing. Not found if the package is gone.
  */
 export async function retiredShard(
-  ports: Pick<CondaIndexPorts, 'pool' | 'bus' | 'trust' | 'clock'>,
+  ports: Pick<CondaIndexPorts, 'pool' | 'bus' | 'clock'> & {
+    readonly trust: Pick<CondaIndexPorts['trust'], 'assertionFor'>;
+  },
   channelId: string,
   place: Place,
   hash: string,
