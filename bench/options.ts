@@ -39,7 +39,7 @@ export function parseOptions(words: readonly string[]): Options | undefined {
   const parts = PART_NAMES.filter((name) => wanted?.includes(name) ?? !(name === 'upload' && values['no-large']));
   const measures = values.quick
     ? { rounds: 3, roundMs: 1_000, files: 200, publishes: 20, revocations: 10 }
-    : { rounds: 7, roundMs: 3_000, files: 1_000, publishes: 100, revocations: 50 };
+    : { rounds: 5, roundMs: 3_000, files: 1_000, publishes: 100, revocations: 50 };
   return { parts, ...measures, jsonFile: values.json };
 }
 
