@@ -28,7 +28,8 @@ const PASSING_HEADERS = new Set(['date', 'connection', 'keep-alive']);
 /** Sends one request on a connection of its own, without redirects, defaults or any tidying of the path, and gives the answer whole. */
 export function ask(url: string, asked: Asked = {}): Promise<Answered> {
   const { hostname, port, pathname, search } = new URL(url);
-  const headers = { ...asked.headers } as Record<string, string>;
+  // As all clients send it: a server may cut a connection that ends with its answer before it has read the whole request.
+  const headers = { Connection: 'keep-alive', ...asked.headers } as Record<string, string>;
   if (asked.body !== undefined) headers['Content-Length'] ??= String(Buffer.byteLength(asked.body));
   return new Promise((resolve, reject) => {
     const outgoing = request({

@@ -84,24 +84,33 @@ it.each(KILLED.map((name, round) => [name, round] as const))(
   'keeps all that it acknowledged when %s is killed in the middle of uploads (%i)',
   async (name, round) => {
     const files = twenty(`killed-${round}`);
-    const afterMs = randomInt(20, 700);
     const acknowledged: Distribution[] = [];
+    const { promise: someAcknowledged, resolve } = Promise.withResolvers<void>();
+    const enough = randomInt(1, 15);
     const uploads = files.map((file) =>
       admin.upload(file).then(
-        () => acknowledged.push(file),
+        () => acknowledged.push(file) === enough && resolve(),
         () => undefined,
       ),
     );
-    await sleep(afterMs);
+    await someAcknowledged;
+    await sleep(randomInt(0, 50));
     await product.end(name, 'SIGKILL');
     await product.start(name);
     await Promise.all(uploads);
+    await untilIndexed();
     await expectEverywhere(acknowledged);
     // What was not acknowledged is wholly there or wholly not, and can be uploaded as if nothing had been.
     for (const file of files.filter((each) => !acknowledged.includes(each))) await uploadUnlessThere(file);
     await expectEverywhere(files);
   },
 );
+
+/** An upload whose index is pending at its answer says so; this waits for it. */
+async function untilIndexed(): Promise<void> {
+  const { json } = await admin.expectCall(200, 'GET', '/channels/admin/generation?wait=20000');
+  expect(json<{ readable: boolean }>().readable).toBe(true);
+}
 
 /** `anaconda upload --skip-existing`. */
 async function uploadUnlessThere(file: Distribution): Promise<void> {
