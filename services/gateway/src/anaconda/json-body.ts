@@ -3,6 +3,7 @@ import { Fault } from '@vivarium/fault/fault';
 
 const LIMIT_BYTES = 2 ** 20;
 const LIMIT_MS = 30_000;
+const DEPTH_LIMIT = 100;
 
 /** The object that a request's body is. Each reader throws Fault('invalid') for a value of another type; `null` is absent. */
 export class JsonBody {
@@ -64,6 +65,9 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   const text = await readText(request);
   if (text.trim() === '') return new JsonBody({});
   const value = parse(text);
+  // What is nested deeper can be read, but not written again.
+  if (isDeeperThan(DEPTH_LIMIT, value))
+    throw new Fault('invalid', `The body is nested deeper than ${DEPTH_LIMIT} levels.`);
   if (isObject(value)) return new JsonBody(value);
   throw new Fault('invalid', 'The body must be one JSON object.');
 }
@@ -95,6 +99,11 @@ function parse(text: string): unknown {
   } catch {
     throw new Fault('invalid', 'The body is not JSON.');
   }
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each));
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
