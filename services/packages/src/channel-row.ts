@@ -27,13 +27,14 @@ const LOGIN = /^[a-z0-9][a-z0-9_-]{1,62}$/;
 const FIND = (column: 'login' | 'id') => `
 WITH RECURSIVE c AS (SELECT * FROM channels WHERE ${column} = $1),
 found AS (
-  (SELECT p.audience_id, p.audience FROM packages p, c WHERE p.channel_id = c.id AND p.removed_at IS NULL
-   ORDER BY p.audience_id LIMIT 1)
+  SELECT n.* FROM c, LATERAL (
+    SELECT p.audience_id, p.audience FROM packages p WHERE p.channel_id = c.id AND p.removed_at IS NULL
+    ORDER BY p.channel_id, p.audience_id LIMIT 1) n
   UNION ALL
-  SELECT n.audience_id, n.audience FROM found, c, LATERAL (
+  SELECT n.* FROM found, c, LATERAL (
     SELECT p.audience_id, p.audience FROM packages p
     WHERE p.channel_id = c.id AND p.removed_at IS NULL AND p.audience_id > found.audience_id
-    ORDER BY p.audience_id LIMIT 1) n
+    ORDER BY p.channel_id, p.audience_id LIMIT 1) n
 )
 SELECT c.id, c.login, c.kind, c.incarnation, c.default_visibility AS "defaultVisibility", c.generation, c.floor,
   c.created_at AS "createdAt", coalesce((SELECT jsonb_agg(audience ORDER BY audience_id) FROM found), '[]') AS audiences
