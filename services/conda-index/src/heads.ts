@@ -6,6 +6,7 @@ import {
   type RebuildRequest,
   type RetiredShardRequest,
 } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { type ChannelIndexer, versionsOf } from '@vivarium/indexing/channel-indexer';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
@@ -21,9 +22,10 @@ export class Heads implements HandlerOf<typeof HeadsContract> {
     @Inject(INDEXER) private readonly indexer: ChannelIndexer,
   ) {}
 
-  async find({ channelId, label, subdir }: FindHeadRequest, call: Call) {
+  async find({ channelId, label, subdir, everywhere }: FindHeadRequest, call: Call) {
     await this.ports.trust.serviceOf(call);
     const head = await findHead(this.ports.pool, channelId, { label, subdir });
+    if (everywhere && !(await this.ports.invalidations.barrier())) throw notEverywhere();
     return {
       generation: BigInt(head.generation),
       manifestKey: head.hash,
@@ -41,4 +43,8 @@ export class Heads implements HandlerOf<typeof HeadsContract> {
     const { generation, names, changedHeads } = await this.indexer.rebuild(channelId);
     return { generation: BigInt(generation), names, changedHeads };
   }
+}
+
+function notEverywhere(): Fault {
+  return new Fault('unavailable', 'A gateway has not taken in the newest index yet. Ask again.');
 }

@@ -3,6 +3,8 @@ import { Fault } from '@vivarium/fault/fault';
 
 const WINDOW_SECONDS = 60;
 const TRIES = 10;
+// Many people share the address of an office or a build farm; guessing is slowed by the login's own limit too.
+const TRIES_FROM_ADDRESS = 60;
 
 /** Too many tries, with the time after which the next one counts. */
 export class RateLimited extends Fault {
@@ -25,7 +27,11 @@ export class LoginLimit {
   /** Counts one try, before the password is looked at. Throws RateLimited. */
   async admit(login: string, address: string | undefined): Promise<void> {
     const byLogin = await this.#counters.hit(keyOf(login), WINDOW_SECONDS, TRIES);
-    const byAddress = await this.#counters.hit(`login from ${address ?? 'nowhere'}`, WINDOW_SECONDS, TRIES);
+    const byAddress = await this.#counters.hit(
+      `login from ${address ?? 'nowhere'}`,
+      WINDOW_SECONDS,
+      TRIES_FROM_ADDRESS,
+    );
     const wait = Math.max(byLogin.retryAfterSeconds, byAddress.retryAfterSeconds);
     if (wait > 0) throw new RateLimited(`Too many attempts to sign in. Try again in ${wait} s.`, wait);
   }

@@ -61,11 +61,11 @@ export class Readability {
       if (kind === 'conda') {
         const assertion = await trust.assertionFor('conda-index');
         const heads = clientOf(CondaHeads, bus, { assertion, timeoutMs });
-        return Number((await heads.find({ channelId, label: 'main', subdir: 'noarch' })).generation);
+        return Number((await heads.find({ channelId, label: 'main', subdir: 'noarch', everywhere: true })).generation);
       }
       const assertion = await trust.assertionFor('pypi-index');
       const heads = clientOf(PypiHeads, bus, { assertion, timeoutMs });
-      return Number((await heads.find({ channelId, label: 'main' })).generation);
+      return Number((await heads.find({ channelId, label: 'main', everywhere: true })).generation);
     } catch {
       // An indexer that does not answer has nothing readable to tell; the wait goes on and ends in time.
       return 0;

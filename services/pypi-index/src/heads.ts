@@ -5,6 +5,7 @@ import {
   Heads as HeadsContract,
   type RebuildRequest,
 } from '@vivarium/contracts/gen/vivarium/pypiindex/v1/heads_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { type ChannelIndexer, versionsOf } from '@vivarium/indexing/channel-indexer';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
@@ -19,9 +20,10 @@ export class Heads implements HandlerOf<typeof HeadsContract> {
     @Inject(INDEXER) private readonly indexer: ChannelIndexer,
   ) {}
 
-  async find({ channelId, label }: FindHeadRequest, call: Call) {
+  async find({ channelId, label, everywhere }: FindHeadRequest, call: Call) {
     await this.ports.trust.serviceOf(call);
     const head = await findHead(this.ports.pool, channelId, label);
+    if (everywhere && !(await this.ports.invalidations.barrier())) throw notEverywhere();
     return {
       generation: BigInt(head.generation),
       manifestKey: head.hash,
@@ -34,4 +36,8 @@ export class Heads implements HandlerOf<typeof HeadsContract> {
     const { generation, names, changedHeads } = await this.indexer.rebuild(channelId);
     return { generation: BigInt(generation), names, changedHeads };
   }
+}
+
+function notEverywhere(): Fault {
+  return new Fault('unavailable', 'A gateway has not taken in the newest index yet. Ask again.');
 }
