@@ -32,7 +32,7 @@ export type Format = 'shards' | 'zst' | 'json';
  * Arguments: channel URL, format, prefix, specs…
  */
 const RATTLER_INSTALL = `
-import asyncio, json, sys
+import asyncio, json, os, sys
 from rattler import Gateway, SourceConfig, install, solve
 
 async def main(channel, format, prefix, *specs):
@@ -40,7 +40,9 @@ async def main(channel, format, prefix, *specs):
     gateway = Gateway(cache_dir=prefix + "-cache", default_config=config)
     records = await solve(sources=[channel], specs=list(specs), gateway=gateway, platforms=["linux-64", "noarch"])
     await install(records, target_prefix=prefix, cache_dir=prefix + "-packages", show_progress=False)
-    print(json.dumps(sorted(record.file_name for record in records)))
+    print(json.dumps(sorted(record.file_name for record in records)), flush=True)
+    # Its threads sometimes crash the interpreter while that ends, when all is done.
+    os._exit(0)
 
 asyncio.run(main(*sys.argv[1:]))
 `;
