@@ -38,7 +38,8 @@ const PY_HIDDEN = wheel({ name: 'py-hidden', version: '1.0' });
 
 // A public, an authenticated and a private package of each kind, side by side in the channel of alice.
 beforeAll(async () => {
-  product = await startProduct();
+  // Two gateways where each role is a process: what one was told must hold at the other.
+  product = await startProduct({ gateways: 2 });
   admin = await Publisher.admin(product, secrets);
   alice = await admin.makeUser('alice');
   bob = await admin.makeUser('bob');
@@ -72,6 +73,21 @@ function everyCondaFormat(names: readonly string[]) {
 function everySimpleFormat(packages: readonly { readonly name: string; readonly basename: string }[]) {
   const [projects, files] = [packages.map(({ name }) => name).sort(), filenames(...packages)];
   return { 'root html': projects, 'root json': projects, 'pages html': files, 'pages json': files };
+}
+
+/** How each gateway answers, the one that was told of the last change at the end. */
+async function statusesAt(address: string): Promise<readonly number[]> {
+  const headers = { Host: new URL(product.url).host };
+  const statuses: number[] = [];
+  for (const gateway of [...product.gateways].reverse()) {
+    statuses.push((await ask(address.replace(product.url, gateway), { headers })).status);
+  }
+  return statuses;
+}
+
+/** The same from every gateway. */
+function all(status: number): readonly number[] {
+  return product.gateways.map(() => status);
 }
 
 describe('a private package next to public ones', () => {
@@ -220,8 +236,9 @@ describe('a bad token', () => {
       `${simpleBase(channel(token))}/`,
       `${simpleBase(channel(token))}/py-hidden/`,
     ];
-    for (const address of addresses) expect((await ask(address)).status).toBe(200);
+    for (const address of addresses) expect(await statusesAt(address)).toEqual(all(200));
     await alice.removeToken('passing');
+    for (const address of addresses) expect([address, ...(await statusesAt(address))]).toEqual([address, ...all(401)]);
     for (const address of addresses) {
       const { status, text } = await ask(address);
       expect([address, status, text()]).toEqual([address, 401, expect.stringContaining('revoked on')]);
@@ -301,7 +318,7 @@ describe('a package that turns private', () => {
       `${wheelUrl}.metadata`,
       `${simpleBase(channel())}/py-turning/`,
     ];
-    for (const address of addresses) expect([address, (await ask(address)).status]).toEqual([address, 200]);
+    for (const address of addresses) expect([address, ...(await statusesAt(address))]).toEqual([address, ...all(200)]);
     for (const each of [conda, python]) await alice.setVisibility(each.name, 'private');
     expect(
       Object.values(await condaFormats(channel()))
@@ -313,12 +330,20 @@ describe('a package that turns private', () => {
         .flat()
         .join(),
     ).not.toContain('turning');
-    for (const address of addresses) expect([address, (await ask(address)).status]).toEqual([address, 404]);
+    for (const address of addresses) expect([address, ...(await statusesAt(address))]).toEqual([address, ...all(404)]);
     expect(
       Object.values(await condaFormats(channel(aliceToken))).every((names) => names.includes('turning-1.0-0.conda')),
     ).toBe(true);
     for (const each of [conda, python]) await alice.setVisibility(each.name, 'public');
-    for (const address of addresses) expect([address, (await ask(address)).status]).toEqual([address, 200]);
+    for (const address of addresses) expect([address, ...(await statusesAt(address))]).toEqual([address, ...all(200)]);
+  });
+
+  it('can be read at every gateway from the answer to its upload on, also if it was asked for before', async () => {
+    const next = condaPackage({ name: 'awaited', version: '1.0' });
+    const address = `${condaBase(channel())}/noarch/awaited-1.0-0.conda`;
+    expect(await statusesAt(address)).toEqual(all(404));
+    await alice.upload(next);
+    expect(await statusesAt(address)).toEqual(all(200));
   });
 
   it('stays private when a client that says "public" uploads to it', async () => {
