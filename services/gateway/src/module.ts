@@ -14,6 +14,9 @@ import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
 import { Legacy } from './legacy.js';
 import { Uploads } from './uploads.js';
+import { ChannelPage } from './web/channel-page.js';
+import { Home } from './web/home.js';
+import { PackagePage } from './web/package-page.js';
 
 /** Everything of the gateway that is no read of an index or artifact. */
 export function gatewayModule(ports: GatewayPorts): DynamicModule {
@@ -31,6 +34,10 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Generation,
       Uploads,
       Legacy,
+      // Last: a channel's page stands at any first segment that no other address has.
+      Home,
+      ChannelPage,
+      PackagePage,
     ],
     providers: [
       { provide: PORTS, useValue: ports },

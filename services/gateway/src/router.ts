@@ -15,6 +15,7 @@ import { noSuchPage } from './listener.js';
 import { gatewayModule } from './module.js';
 import { isGone } from './send.js';
 import { drain } from './uploads-drain.js';
+import { faultPageOf, wantsPage } from './web/fault-page.js';
 
 /** Opens Nest's router, which answers all that is no read of an index or artifact. It listens nowhere by itself. */
 export async function openRouter(ports: GatewayPorts): Promise<{ router: Router; close(): Promise<void> }> {
@@ -78,7 +79,8 @@ class Faults implements ExceptionFilter {
     // What a service failed at was logged there, with its cause.
     if (fault.code === 'internal' && fault.cause !== undefined) this.log.error({ error }, 'an API request failed');
     const { family } = arrivalOf(request).target;
-    sendFault(response, faultAnswerOf(fault, dialectOf(request), family), request.method);
+    const answer = wantsPage(request) ? faultPageOf(fault) : faultAnswerOf(fault, dialectOf(request), family);
+    sendFault(response, answer, request.method);
     drain(request);
   }
 }

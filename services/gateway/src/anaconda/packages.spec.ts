@@ -485,7 +485,7 @@ describe('paths', () => {
   });
 
   it('of the web that nothing serves are 404', async () => {
-    expect((await gateway.ask('/alice/foo')).status).toBe(404);
+    expect((await gateway.ask('/alice/foo/bar/baz')).status).toBe(404);
   });
 
   it('tell of our own failures without their cause, and log it once', async () => {
