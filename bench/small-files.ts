@@ -130,6 +130,7 @@ function reportOf(
     notes: [
       `nginx: ${nginx?.version ?? 'not installed, left out'}; one worker; it checks no token. node:http: the same head and body, nothing decided.`,
       'CPU is user + system time of the process that answers (product: the whole node process; nginx: its worker), from /proc.',
+      'The share of the product holds what it does beside answering (see the CPU of the idle process): the fewer requests, the more of it each bears.',
       'Generator: our own, raw sockets in a process of its own, one request under way per connection.',
     ],
     figures,
