@@ -7,6 +7,8 @@ const endToEnd = '<rootDir>/services/platform/e2e/';
 // Sources are tested as they are: SWC transpiles, workspace imports resolve to sources by the `source` condition.
 export default {
   testEnvironment: 'node',
+  // These machines are noisy: a slow test is no wrong one.
+  testTimeout: 30_000,
   testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
   roots: ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/scripts'],
   testMatch: suite === 'e2e' ? [`${endToEnd}**/*.spec.ts`] : ['**/*.spec.ts'],
