@@ -29,6 +29,8 @@ function members(change: (files: ZipFile[]) => ZipFile[]): Buffer {
 const replaced = (name: string, change: Partial<ZipFile>) => (files: ZipFile[]) =>
   files.map((file) => (file.name.startsWith(name) ? { ...file, ...change } : file));
 
+const packageOf = (...files: TarFile[]) => members(replaced('pkg', { bytes: zlib.zstdCompressSync(tarOf(files)) }));
+
 describe('a sound package', () => {
   it.each([
     ['.conda', `${STEM}.conda`, condaOf([...infoFilesOf(), about, exportsFile])],
@@ -85,10 +87,10 @@ describe('a sound package', () => {
     expect((await inspect(tarBz2Of(files), `${STEM}.tar.bz2`)).members).toBe(8);
   });
 
-  it('is read by ranges: of a large .conda only the headers and the info part', async () => {
+  it('is read by ranges: of a very large .conda only the headers and the info part', async () => {
     const pkg = Buffer.concat([zlib.zstdCompressSync(Buffer.from('x')), Buffer.alloc(20_000_000)]);
     const source = sourceOf(members(replaced('pkg', { bytes: pkg })));
-    await inspectConda(source, `${STEM}.conda`);
+    await inspectConda(source, `${STEM}.conda`, { checkedBytes: 1_000_000 });
     expect(source.readBytes).toBeLessThan(10_000);
   });
 });
@@ -117,6 +119,20 @@ describe('a .conda container is refused', () => {
       'members besides',
     ],
     ['with a deflated member', members(replaced('info', { method: 8 })), 'is compressed'],
+    ['with a member that is a link', members(replaced('info', { mode: 0o120777 })), 'is a link or a special file'],
+    [
+      'when its package part is not the tar of its checksum',
+      members(replaced('pkg', { crc: 1 })),
+      '"pkg-foo-1.0-0.tar.zst" does not match its checksum'.replaceAll('"', ''),
+    ],
+    ['when its package part is no tar', members(replaced('pkg', { bytes: zlib.zstdCompressSync('x') })), 'cut short'],
+    [
+      'when its package part brings an info of its own',
+      packageOf({ name: 'info/index.json' }),
+      'belongs into the info part',
+    ],
+    ['when its package part climbs', packageOf({ name: '../x' }), 'leaves the package'],
+    ['when its package part holds conda-meta', packageOf({ name: 'conda-meta/history' }), 'only clients write'],
     ['with an encrypted member', members(replaced('info', { flags: 1 })), 'encrypted'],
     ['with a data descriptor', members(replaced('info', { flags: 8 })), 'data descriptor'],
     [
@@ -301,9 +317,43 @@ describe('a tar is refused', () => {
     ],
     ['with index.json in two spellings', [...info, { name: 'info/INDEX.json', text: '{}' }], 'plain file'],
     ['with info in two spellings', [...info, { name: 'Info/x', text: '{}' }], 'cannot tell from'],
-    ['with info as a link', [...info, { name: 'info', type: '2', target: 'lib' }], 'other than a directory'],
+    ['with info as a link', [...info, { name: 'info', type: '2', target: 'lib' }], 'directory for one entry'],
     ['with conda-meta', [...info, { name: 'conda-meta/x.json', text: '{}' }], 'only clients write'],
     ['with repodata_record.json', [...info, { name: 'info/repodata_record.json', text: '{}' }], 'only clients write'],
+    [
+      'with an entry below a link',
+      [...info, { name: 'a', type: '2', target: 'b' }, { name: 'a/x' }],
+      '"a" is a directory',
+    ],
+    [
+      'with a link over a directory',
+      [...info, { name: 'a/x' }, { name: 'a', type: '2', target: 'b' }],
+      '"a" is a directory',
+    ],
+    ['with an entry below a file', [...info, { name: 'a' }, { name: 'a/x' }], '"a" is a directory'],
+    [
+      'with a link that climbs from behind another',
+      [...info, { name: 'd/up', type: '2', target: '..' }, { name: 'out', type: '2', target: 'd/up/../x' }],
+      '"out" climbs back',
+    ],
+    [
+      'with a link that climbs from behind a later one',
+      [...info, { name: 'out', type: '2', target: 'd/up/../x' }, { name: 'd/up', type: '2', target: '..' }],
+      '"out" climbs back',
+    ],
+    ['with a control character in a link', [...info, { name: 'a', type: '2', target: 'b\n' }], 'control character'],
+    ['with two sizes', [...info, { name: 'p', type: 'x', text: paxOf('size', '512') }, { name: 'y' }], 'two sizes'],
+    [
+      'with a size in words',
+      [...info, { name: 'p', type: 'x', text: paxOf('size', '0x0') }, { name: 'y' }],
+      'size "0x0"',
+    ],
+    ['with a header of nothing', [...info, { name: 'p', type: 'x', text: paxOf('path', 'y') }], 'belongs to no entry'],
+    [
+      'with more directories than entries',
+      [...info, { name: 'p', type: 'x', text: paxOf('path', `x${'/y'.repeat(450)}`) }, { name: 'y' }],
+      'more than 200 entries',
+    ],
     ['with a prefix in a GNU header', [...info, { name: 'x', prefix: 'a', magic: 'ustar  \0' }], 'name prefix'],
     ['with an unknown magic', [...info, { name: 'x', magic: 'tar     ' }], 'neither ustar'],
     ['with index.json that is no object', [{ name: 'info/index.json', text: '[]' }, ...info.slice(1)], 'JSON object'],
@@ -322,7 +372,8 @@ describe('a tar is refused', () => {
   ];
   it.each(cases)('%s', async (_, files, reason) => {
     const isInfo = files.every((file) => /^(\.?\/)?info/.test(file.name) || file.type === 'x' || file.type === 'g');
-    await expect(inspect(bzip2Of(tarOf(files), 3000), `${STEM}.tar.bz2`)).rejects.toThrow(reason);
+    const limits = { members: 200 };
+    await expect(inspect(bzip2Of(tarOf(files), 3000), `${STEM}.tar.bz2`, limits)).rejects.toThrow(reason);
     if (isInfo) await expect(inspect(condaOf(files))).rejects.toThrow(reason);
   });
 
@@ -360,6 +411,13 @@ describe('limits', () => {
 
   it('refuse entries above their number', async () => {
     await expect(inspect(packed, `${STEM}.conda`, { members: 2 })).rejects.toThrow('more than 2 entries');
+  });
+
+  it('stop the package part of a .conda while it grows', async () => {
+    const bytes = packageOf({ name: 'zeros', text: Buffer.alloc(3_000_000) });
+    const bounds = { infoBytes: 1_000_000, ratio: 100, ratioFreeBytes: 2_000_000 };
+    await expect(inspect(bytes, `${STEM}.conda`, bounds)).rejects.toMatchObject({ code: 'too_large' });
+    await expect(inspect(bytes, `${STEM}.conda`, { unpackedBytes: 1e6 })).rejects.toMatchObject({ code: 'too_large' });
   });
 
   it('stop a .tar.bz2 while it grows', async () => {

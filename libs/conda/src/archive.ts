@@ -40,9 +40,10 @@ const KEPT: ReadonlySet<string> = new Set(['info/index.json', 'info/about.json',
  * Inspects the archive that is to be stored under this file name, and refuses it unless every client would unpack the same
  * thing from it. `limits` change single limits.
  *
- * `info/index.json` must be there, and `info/paths.json` or, in packages from before it existed, `info/files`. Of the
- * `pkg-*.tar.zst` of a `.conda` only the zstd header is read: its contents are not decompressed and not judged, so their CRC
- * and the names inside are the client's to check. A `.tar.bz2` has no directory, so it is read whole.
+ * `info/index.json` must be there, and `info/paths.json` or, in packages from before it existed, `info/files`. The
+ * `pkg-*.tar.zst` of a `.conda` is read too, up to `checkedBytes` of it; of a larger one only the zstd header, since the
+ * answer must come in a client's patience: its CRC and the names inside are then the client's to check. A `.tar.bz2` has no
+ * directory, so it is read whole.
  *
  * Throws Fault('invalid') with what to mend, Fault('too_large') at a limit. Sources: CEP-34, CEP-35, RFC 8878.
  */
@@ -86,7 +87,15 @@ async function readConda(
   await checkFrame(source, packagePart, limits);
   const contentBytes = await checkFrame(source, infoPart, limits);
   if ((contentBytes ?? 0) > limits.infoBytes) throw tooLarge(filename, 'its unpacked info part', limits.infoBytes);
-  await readInfo(source, infoPart, filename, limits, info);
+  await readFrame(source, infoPart, limits, meterOf(filename, infoPart.sizeBytes, limits.infoBytes, limits), info);
+  if (packagePart.sizeBytes > limits.checkedBytes) return;
+  const content = new TarReader(limits.members, (entry) => {
+    checkPackagePlace(entry);
+    return undefined;
+  });
+  const meter = meterOf(filename, packagePart.sizeBytes, limits.unpackedBytes, limits);
+  await readFrame(source, packagePart, limits, meter, content);
+  content.end();
 }
 
 async function checkDocument(source: ByteSource, member: ZipMember, filename: string): Promise<void> {
@@ -108,12 +117,12 @@ async function checkFrame(source: ByteSource, member: ZipMember, limits: CondaLi
   );
 }
 
-async function readInfo(
+async function readFrame(
   source: ByteSource,
   member: ZipMember,
-  filename: string,
   limits: CondaLimits,
-  info: InfoReader,
+  meter: (bytes: number) => void,
+  reader: { write(piece: Uint8Array): void },
 ): Promise<void> {
   let crc = 0;
   async function* packed() {
@@ -124,7 +133,6 @@ async function readInfo(
       yield bytes;
     }
   }
-  const meter = meterOf(filename, member.sizeBytes, limits.infoBytes, limits);
   const decompress = zlib.createZstdDecompress({
     params: { [zlib.constants.ZSTD_d_windowLogMax]: Math.ceil(Math.log2(limits.windowBytes)) },
   });
@@ -132,7 +140,7 @@ async function readInfo(
     await pipeline(packed, decompress, async (pieces: AsyncIterable<Uint8Array>) => {
       for await (const piece of pieces) {
         meter(piece.length);
-        info.write(piece);
+        reader.write(piece);
       }
     });
   } catch (cause) {
@@ -203,6 +211,14 @@ class InfoReader {
       members: this.#tar.members,
     };
   }
+}
+
+// Clients unpack both parts into one directory, so an "info/" of the package part could replace what was judged.
+function checkPackagePlace(entry: TarEntry): void {
+  checkPlace(entry, false);
+  if (entry.name.split('/')[0] !== 'info') return;
+  const name = JSON.stringify(entry.name.slice(0, 120));
+  throw new Fault('invalid', `The package part contains ${name}; "info/" belongs into the info part only. Remove it.`);
 }
 
 // The client writes `conda-meta/` and `repodata_record.json` itself and believes what it finds there.

@@ -18,27 +18,28 @@ const crcTable = new Uint32Array(256).map((_, byte) => {
 
 /**
  * Decompresses a bzip2 file, read by ranges, into the sink. The piece that the sink gets is valid during the call only.
- * Several streams end to end (as parallel compressors write them) are one file.
- * Throws Fault('invalid') if the file is not bzip2, is damaged (checksums are compared) or has trailing bytes; passes on what
- * the sink throws.
+ * Throws Fault('invalid') if the file is not bzip2, is damaged (checksums are compared) or goes on behind its first stream:
+ * parallel compressors write several, of which conda reads all and rattler the first, so that they would unpack two packages.
+ * Passes on what the sink throws.
  */
 export async function decompressBzip2(source: ByteSource, sink: (piece: Uint8Array) => void): Promise<void> {
   const input = new Input(source);
   const decoder = new Decoder(input, sink);
-  do {
+  await input.fill();
+  const blockSize = decoder.readStreamHeader();
+  let streamCrc = 0;
+  for (;;) {
     await input.fill();
-    const blockSize = decoder.readStreamHeader();
-    let streamCrc = 0;
-    for (;;) {
-      await input.fill();
-      const blockCrc = decoder.readBlock(blockSize);
-      if (blockCrc === undefined) break;
-      streamCrc = (((streamCrc << 1) | (streamCrc >>> 31)) ^ blockCrc) >>> 0;
-    }
-    if (input.word() !== streamCrc) throw bad('its checksum is wrong');
-    input.align();
-    await input.fill();
-  } while (!input.isAtEnd());
+    const blockCrc = decoder.readBlock(blockSize);
+    if (blockCrc === undefined) break;
+    streamCrc = (((streamCrc << 1) | (streamCrc >>> 31)) ^ blockCrc) >>> 0;
+  }
+  if (input.word() !== streamCrc) throw bad('its checksum is wrong');
+  input.align();
+  await input.fill();
+  if (!input.isAtEnd()) {
+    throw bad('something follows its first stream, which some clients read and some do not. Compress it as one stream');
+  }
 }
 
 /** A window of the source with a bit cursor. */
@@ -114,8 +115,7 @@ class Decoder {
   /** The block size in bytes. */
   readStreamHeader(): number {
     const input = this.#input;
-    if (input.isAtEnd() || input.take(24) !== 0x425a68)
-      throw bad('it does not begin with "BZh", or bytes follow its end');
+    if (input.isAtEnd() || input.take(24) !== 0x425a68) throw bad('it does not begin with "BZh"');
     const level = input.take(8) - 0x30;
     if (level < 1 || level > 9) throw bad('its header is broken');
     return level * 100_000;

@@ -44,6 +44,7 @@ export interface ZipFile {
   readonly crc?: number;
   readonly extra?: Buffer;
   readonly comment?: string;
+  readonly mode?: number;
 }
 
 export interface ZipLies {
@@ -81,6 +82,7 @@ export function zipOf(files: readonly ZipFile[], lies: ZipLies = {}): Buffer {
     const comment = Buffer.from(file.comment ?? '');
     const tail = Buffer.alloc(14);
     tail.writeUInt16LE(comment.length, 0);
+    tail.writeUInt16LE(file.mode ?? 0, 8);
     tail.writeUInt32LE(offset, 10);
     const head = Buffer.concat([Buffer.from([20, 0]), fields(file.name, file.bytes.length)]);
     central.push(Buffer.from('PK\x01\x02'), head, tail, Buffer.from(file.name), extra, comment);

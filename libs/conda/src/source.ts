@@ -14,7 +14,9 @@ export interface CondaLimits {
   readonly windowBytes: number;
   /** The unpacked `info-*.tar.zst`. */
   readonly infoBytes: number;
-  /** The unpacked `.tar.bz2`. */
+  /** The packed `pkg-*.tar.zst` up to which it is unpacked and checked. */
+  readonly checkedBytes: number;
+  /** The unpacked `.tar.bz2`, or `pkg-*.tar.zst`. */
   readonly unpackedBytes: number;
   /** Unpacked over packed, counted above the first `ratioFreeBytes`. */
   readonly ratio: number;
@@ -30,6 +32,7 @@ export const CONDA_LIMITS: CondaLimits = {
   directoryBytes: 64 * 1024,
   windowBytes: 128 * 1024 ** 2,
   infoBytes: 64 * 1024 ** 2,
+  checkedBytes: 64 * 1024 ** 2,
   unpackedBytes: 8 * 1024 ** 3,
   ratio: 250,
   ratioFreeBytes: 16 * 1024 ** 2,

@@ -3,6 +3,7 @@
 // Wherever two tar readers are known to disagree (global pax headers, sparse files, links with bodies, a name prefix in a
 // GNU header, entries after the end mark), the stream is refused, so that what we judge is what every client unpacks.
 import { Fault } from '@vivarium/fault/fault';
+import { Places } from './places.js';
 
 export interface TarEntry {
   readonly name: string;
@@ -39,14 +40,13 @@ interface Header {
 /**
  * Reads a tar from chunks that are pushed into it, holding one header and the files that the visitor asked for. Entries are
  * checked before the visitor sees them: relative names without `.`, `..`, empty segments or controls; only files,
- * directories and links; no name twice; links that stay inside; at most `members` entries.
+ * directories and links; no name twice and none below a link; links that stay inside; at most `members` entries.
  * `write` and `end` throw Fault('invalid'). Source: POSIX pax (ustar interchange format), GNU tar manual.
  */
 export class TarReader {
   readonly #visit: TarVisitor;
-  readonly #maxMembers: number;
+  readonly #places: Places;
   readonly #block = new Uint8Array(BLOCK);
-  readonly #names = new Set<string>();
   #nameCharacters = 0;
   #filled = 0;
   #skip = 0;
@@ -55,13 +55,13 @@ export class TarReader {
   #zeroBlocks = 0;
 
   constructor(maxMembers: number, visit: TarVisitor) {
-    this.#maxMembers = maxMembers;
+    this.#places = new Places(maxMembers);
     this.#visit = visit;
   }
 
   /** How many entries were read. */
   get members(): number {
-    return this.#names.size;
+    return this.#places.members;
   }
 
   /** Takes the next bytes; keeps none of them. */
@@ -81,6 +81,8 @@ export class TarReader {
   end(): void {
     const open = this.#filled > 0 || this.#skip > 0 || this.#body !== undefined;
     if (open || this.#zeroBlocks < 2) throw bad('it is cut short');
+    if (Object.keys(this.#pending).length > 0) throw bad('it ends with an extended header that belongs to no entry');
+    this.#places.end();
   }
 
   #takeBody(chunk: Uint8Array): number {
@@ -141,16 +143,16 @@ export class TarReader {
     this.#pending = {};
     const kind = kindOf(written.type, written.name);
     const sizeBytes = written.sizeBytes;
+    // Readers go by one or by the other, and see other entries in what follows.
+    if (sizeBytes !== header.sizeBytes) throw bad(`the two headers of ${shown(written.name)} give two sizes`);
     if (kind !== 'file' && sizeBytes !== 0) throw bad(`${shown(written.name)} is no file and has contents`);
     const name = kind === 'directory' ? written.name.replace(/\/$/, '') : written.name;
     checkName(name);
     if (kind === 'link') checkName(written.target);
     if (kind === 'symlink') checkSymlink(name, written.target);
-    if (this.#names.has(name)) throw bad(`${shown(name)} is in it twice`);
-    this.#names.add(name);
+    this.#places.add(name, kind, written.target);
     this.#nameCharacters += name.length;
     if (this.#nameCharacters > MAX_NAMES_CHARACTERS) throw bad('its names are too long together');
-    if (this.#names.size > this.#maxMembers) throw bad(`it has more than ${this.#maxMembers} entries`);
     const receive = this.#visit({ name, kind, sizeBytes, target: written.target });
     if (receive === undefined) this.#skip = padded(sizeBytes);
     else this.#keep(sizeBytes, receive);
@@ -223,7 +225,11 @@ function checkName(name: string): void {
 function checkSymlink(name: string, target: string): void {
   let depth = name.split('/').length - 1;
   const leaves = () => bad(`the link ${shown(name)} points out of the package, to ${shown(target)}`);
-  if (target === '' || target.length > MAX_NAME_CHARACTERS || /^(?:[\\/]|[a-z]:)/i.test(target)) throw leaves();
+  // An empty target leads nowhere: old converters wrote some.
+  if (target.length > MAX_NAME_CHARACTERS || /^(?:[\\/]|[a-z]:)/i.test(target)) throw leaves();
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what is looked for
+  if (/[\u0000-\u001f\u007f]/.test(target))
+    throw bad(`the link ${shown(name)} has a control character in ${shown(target)}`);
   for (const segment of target.split(/[\\/]/)) {
     if (segment === '..') depth--;
     else if (segment !== '.' && segment !== '') depth++;
@@ -247,11 +253,15 @@ function parsePax(bytes: Uint8Array): Pending {
     if (key.startsWith('GNU.sparse') || key === 'hdrcharset') throw bad(`it uses the extended header ${shown(key)}`);
     if (key === 'path') found.name = once(found.name, value);
     if (key === 'linkpath') found.target = once(found.target, value);
-    if (key === 'size') found.sizeBytes = Number(once(found.sizeBytes?.toString(), value));
+    if (key === 'size') found.sizeBytes = sizeOf(once(found.sizeBytes?.toString(), value));
     at = end;
   }
-  if (found.sizeBytes !== undefined && !Number.isSafeInteger(found.sizeBytes)) throw bad('a size is impossible');
   return found;
+}
+
+function sizeOf(digits: string): number {
+  if (!/^\d{1,15}$/.test(digits)) throw bad(`an extended header gives the size ${shown(digits)}`);
+  return Number(digits);
 }
 
 function once(before: string | undefined, value: string): string {

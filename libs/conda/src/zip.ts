@@ -132,6 +132,7 @@ function parseDirectory(view: DataView, count: number): Entry[] {
     if (view.getUint16(at + 34, true) !== 0) throw bad('it spans several disks');
     const name = nameOf(view, at + 46, nameBytes);
     checkMethod(name, view.getUint16(at + 8, true), view.getUint16(at + 10, true));
+    checkType(name, view.getUint16(at + 40, true));
     const [size, packed, offset] = widened(
       [view.getUint32(at + 24, true), view.getUint32(at + 20, true), view.getUint32(at + 42, true)],
       view,
@@ -180,6 +181,12 @@ function checkMethod(name: string, flags: number, method: number): void {
   }
   if (method !== 0) throw bad(`${shown} is compressed; members must be stored (their contents are zstd already)`);
   if ((flags & ~NAMES_ARE_UTF8) !== 0) throw bad(`${shown} is encrypted or uses an unknown feature`);
+}
+
+// What the archiver's file system said of the member: zero, or the type and permissions of a Unix file.
+function checkType(name: string, mode: number): void {
+  const type = mode & 0o170000;
+  if (type !== 0 && type !== 0o100000) throw bad(`${JSON.stringify(name)} is a link or a special file`);
 }
 
 /** Sizes and offset with the values of the zip64 extra field in place of 0xffffffff. */
