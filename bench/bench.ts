@@ -33,6 +33,8 @@ try {
 }
 
 async function bench(options: Options): Promise<void> {
+  if (process.platform !== 'linux')
+    throw new Error('The benchmark reads processor time and memory from /proc: Linux only.');
   const machine = describeMachine();
   const noise = await measureNoise(NOISE_MS);
   say(`machine: ${printedMachine(machine)}`);

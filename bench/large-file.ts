@@ -51,7 +51,10 @@ export async function measureLargeFile(stand: Stand): Promise<Report> {
       shownSpread(cpuSecondsPerGigabyte, 2),
       nginxRate === undefined ? '–' : shown(megabytesPerSecond.median / nginxRate, 2),
     ]),
-    notes: ['Files are in the page cache. The product reads a blob of its folder store.'],
+    notes: [
+      'Files are in the page cache. The product reads a blob of its folder store.',
+      ...(nginx === undefined ? ['nginx is not installed, left out.'] : []),
+    ],
     figures,
   };
 }
