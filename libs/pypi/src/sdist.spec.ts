@@ -91,6 +91,14 @@ describe('inspectSdist', () => {
       ],
       /leads outside/,
     ],
+    [
+      'a symbolic link that climbs from behind another',
+      [
+        { name: 'foo-1.0/out', type: '2', linkname: 'd/up/../x' },
+        { name: 'foo-1.0/d/up', type: '2', linkname: '..' },
+      ],
+      /"foo-1.0\/out" to "d\/up\/..\/x" leads outside/,
+    ],
     ['a character device', [{ name: 'foo-1.0/x', type: '3' }], /device/],
     ['a block device', [{ name: 'foo-1.0/x', type: '4' }], /device/],
     ['a fifo', [{ name: 'foo-1.0/x', type: '6' }], /device/],

@@ -74,6 +74,7 @@ async function pkgInfoOfTar(source: ByteSource, limits: InspectLimits): Promise<
     paths.admit(member, top.name());
     if (member.name === top.pkgInfo() && member.kind === 'file') pkgInfo = member.bytes ?? new Uint8Array(0);
   }
+  paths.requireNoDetour();
   if (pkgInfo === undefined) throw noPkgInfo(members === 0 ? 'PKG-INFO' : top.pkgInfo());
   return pkgInfo;
 }
@@ -112,6 +113,7 @@ class TopFolder {
 class TarPaths {
   private readonly paths = new MemberPaths();
   private readonly files = new Set<string>();
+  private readonly symlinks = new Map<string, TarMember>();
 
   admit(member: TarMember, top: string): void {
     switch (member.kind) {
@@ -131,10 +133,31 @@ class TarPaths {
         if (!staysInside(member, top)) throw leaves(member);
         // As a file: nothing may be written through it.
         this.paths.addFile(member.name);
+        this.symlinks.set(member.name, member);
         return;
       default:
         member.kind satisfies never;
     }
+  }
+
+  /** For when all members are known: behind a link, ".." leads elsewhere than the text of the path says. */
+  requireNoDetour(): void {
+    for (const member of this.symlinks.values()) if (this.detours(member)) throw leaves(member);
+  }
+
+  private detours({ name, linkname }: TarMember): boolean {
+    const at = name.split('/').slice(0, -1);
+    let throughLink = false;
+    for (const segment of linkname.split('/')) {
+      if (segment === '..') {
+        if (throughLink) return true;
+        at.pop();
+      } else if (segment !== '.' && segment !== '') {
+        at.push(segment);
+        throughLink ||= this.symlinks.has(at.join('/'));
+      }
+    }
+    return false;
   }
 }
 

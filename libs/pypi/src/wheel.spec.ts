@@ -45,6 +45,19 @@ describe('inspectWheel', () => {
       },
       FILENAME,
     ],
+    [
+      'entry points',
+      {
+        members: [
+          {
+            name: 'foo-1.0.dist-info/entry_points.txt',
+            bytes:
+              '# scripts\n[console_scripts]\nfoo = foo:main\nfoo.bar-2 =\n  foo:main [extra]\n\n[mime]\ntext/x-foo = foo:T\n',
+          },
+        ],
+      },
+      FILENAME,
+    ],
     ['another Wheel-Version 1.x', { wheel: 'Wheel-Version: 1.9\r\nTag: x\r\n' }, FILENAME],
   ])('accepts %s', async (_title, wheel, filename) => {
     expect((await inspect(wheel, filename)).hashesChecked).toBe(true);
@@ -99,6 +112,29 @@ describe('inspectWheel', () => {
     ['a member that is a path out', { members: [{ name: '../evil.py' }] }, /".."/],
   ])('refuses a wheel with %s', async (_title, wheel, reason) => {
     await expect(inspect(wheel)).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(reason) });
+  });
+
+  it.each([
+    ['climbs', '[console_scripts]\n../evil = foo:main\n', /"..\/evil"/],
+    ['is absolute', '[gui_scripts]\n/bin/sh=foo:main\n', /"\/bin\/sh"/],
+    ['has a backslash', '[console_scripts]\r\n..\\evil = foo:main\r\n', /"..\\\\evil"/],
+    ['has a drive', '[console_scripts]\nC:evil = foo:main\n', /"C:evil"/],
+    ['is ".."', '[console_scripts]\n.. = foo:main\n', /".."/],
+    ['is empty', '[console_scripts]\n = foo:main\n', /""/],
+    ['stands in a folded line', '[console_scripts]\na = b:c\n  ../evil = foo:main\n', /"..\/evil"/],
+    ['stands behind a folded section', '[console_scripts]\na = b:c\n  [x]\n../evil = foo:main\n', /"..\/evil"/],
+    ['stands in an oddly spelled section', '[ Console_Scripts ]\n../evil = foo:main\n', /"..\/evil"/],
+  ])('refuses a wheel with a script that %s', async (_title, bytes, reason) => {
+    const wheel = { members: [{ name: 'foo-1.0.dist-info/entry_points.txt', bytes }] };
+    await expect(inspect(wheel)).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(reason) });
+  });
+
+  it('refuses entry points that are not UTF-8 or too long', async () => {
+    const name = 'foo-1.0.dist-info/entry_points.txt';
+    const notText = { members: [{ name, bytes: Buffer.from([0xff]) }] };
+    await expect(inspect(notText)).rejects.toThrow(/entry_points.txt .* UTF-8/);
+    const long = { members: [{ name, bytes: ' '.repeat(2 ** 20 + 1) }] };
+    await expect(inspect(long)).rejects.toThrow(/entry_points.txt" has 1048577 bytes/);
   });
 
   it('refuses what is no wheel by name or by content', async () => {

@@ -1,6 +1,7 @@
 import { Fault } from '@vivarium/fault/fault';
 import { DEFAULT_UNPACK_LIMITS, type UnpackLimits } from './bomb.js';
 import type { ByteSource } from './byte-source.js';
+import { checkEntryPoints, MAX_ENTRY_POINTS_BYTES } from './entry-points.js';
 import { parseWheelFilename, splitNameVersion, type WheelFilename } from './filename.js';
 import { type CoreMetadata, MAX_METADATA_BYTES, parseMetadata } from './metadata.js';
 import { parseRecord, type RecordLine } from './record.js';
@@ -33,7 +34,8 @@ const BESIDE_RECORD = ['RECORD', 'RECORD.jws', 'RECORD.p7s'];
 
 /**
  * Opens a wheel and holds it against its own file name and RECORD: one `*.dist-info` folder named as the file, with
- * METADATA, WHEEL of version 1.x and RECORD, which lists every member and nothing else, with true sizes and digests.
+ * METADATA, WHEEL of version 1.x and RECORD, which lists every member and nothing else, with true sizes and digests. The
+ * scripts that entry_points.txt makes an installer write must be file names.
  * Throws Fault('invalid') with what is wrong. Whether METADATA fits the file name is judged elsewhere.
  * Source: Binary distribution format, "File contents".
  */
@@ -48,6 +50,8 @@ export async function inspectWheel(
   const metadataBytes = await archive.entryBytes(memberOf(archive, `${folder}/METADATA`), MAX_METADATA_BYTES);
   const metadata = parseMetadata(metadataBytes);
   requireWheelVersion(await archive.entryBytes(memberOf(archive, `${folder}/WHEEL`), MAX_WHEEL_BYTES));
+  const entryPoints = archive.find(`${folder}/entry_points.txt`);
+  if (entryPoints !== undefined) checkEntryPoints(await archive.entryBytes(entryPoints, MAX_ENTRY_POINTS_BYTES));
   const record = parseRecord(await archive.entryBytes(memberOf(archive, `${folder}/RECORD`), MAX_RECORD_BYTES));
   const listed = requireListed(archive, record, folder);
   const hashesChecked = archive.unpackedBytes <= limits.recordHashBytes;
