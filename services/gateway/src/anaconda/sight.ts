@@ -15,7 +15,8 @@ export class Sight {
 
   constructor(ports: RolePorts) {
     this.#overHttps = ports.config.publicUrl.startsWith('https:');
-    const cache = new FactCache({ isLeased: () => false, nowMs: () => performance.now(), maxEntries: 1_000 });
+    const nowMs = (): number => performance.now();
+    const cache = new FactCache({ isLeased: () => false, nowMs, maxEntries: 1_000, joinUnleasedMs: 0 });
     this.#access = new Access(ports, cache);
   }
 

@@ -5,11 +5,13 @@ import { Stages as StagesContract } from '@vivarium/contracts/gen/vivarium/packa
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { Identify } from '../identify.js';
 import { readJson } from './json-body.js';
+import { patiently } from './patience.js';
 import { type FileParams, fileIn } from './place.js';
 import { fileShape } from './shapes.js';
 
-// The archive is opened, and the answer waits for the indexes. The client waits without a limit.
-const COMMIT_MS = 150_000;
+// The archive is opened, and the answer waits for the indexes. The client waits without a limit, and does not ask twice: so
+// we do, since a repeated commit answers as the first.
+const COMMIT = { tryMs: 30_000, limitMs: 180_000 };
 
 /** The first and the last step of the client's upload; the bytes come in between, by `uploads.ts`. */
 @Controller('api')
@@ -50,9 +52,10 @@ export class Stages {
   async commit(@Req() request: IncomingMessage, @Param() params: FileParams) {
     const place = fileIn(params);
     const stageId = (await readJson(request)).needText('dist_id');
-    const caller = await this.identify.require(request, ['packages']);
-    const options = { ...caller.for('packages'), timeoutMs: COMMIT_MS };
-    const committed = await this.#stages.commit({ stageId, ...place }, options);
+    const committed = await patiently(COMMIT, async (timeoutMs) => {
+      const caller = await this.identify.require(request, ['packages']);
+      return this.#stages.commit({ stageId, ...place }, { ...caller.for('packages'), timeoutMs });
+    });
     const name = committed.package?.name ?? place.package;
     return {
       ...(committed.file === undefined ? {} : fileShape(committed.file, place.channel, this.#publicUrl)),
