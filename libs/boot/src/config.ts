@@ -72,6 +72,7 @@ const schema = z.object({
     .int()
     .positive()
     .default(10 * 2 ** 30),
+  VIVARIUM_SWEEP_GRACE_SECONDS: z.coerce.number().int().min(0).default(3_600),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
 });
@@ -105,6 +106,8 @@ export interface Config {
   readonly adminPassword: string | undefined;
   readonly badToken: 'loud' | 'anonymous';
   readonly maxUploadBytes: number;
+  /** How long bytes stay that nothing names any more. */
+  readonly sweepGraceMs: number;
   readonly logLevel: string;
   readonly otlpEndpoint: string | undefined;
 }
@@ -139,6 +142,7 @@ function configOf(target: Target, values: z.infer<typeof schema>): Config {
     adminPassword: values.VIVARIUM_ADMIN_PASSWORD,
     badToken: values.VIVARIUM_BAD_TOKEN,
     maxUploadBytes: values.VIVARIUM_MAX_UPLOAD_BYTES,
+    sweepGraceMs: values.VIVARIUM_SWEEP_GRACE_SECONDS * 1_000,
     // One process prints a short welcome for a person; its log speaks up only when something is wrong.
     logLevel: values.LOG_LEVEL ?? (target === 'all' ? 'warn' : 'info'),
     otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,

@@ -10,19 +10,20 @@ import { Packages } from './packages.js';
 import { INSPECTOR, type PackagesPorts } from './ports.js';
 import { Readability } from './readability.js';
 import { Releases } from './releases.js';
-import { StageSweep } from './stage-sweep.js';
 import { Stages } from './stages.js';
+import { Sweep } from './sweep.js';
+import { Upkeep } from './upkeep.js';
 
 /** The service packages: what exists, who may read it, the upload pipeline, and what indexers recompute from. */
 export function packagesModule(ports: PackagesPorts): DynamicModule {
   return {
     module: PackagesModule,
-    controllers: [Channels, Feed, Files, Leases, Packages, Releases, Stages],
+    controllers: [Channels, Feed, Files, Leases, Packages, Releases, Stages, Upkeep],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: INSPECTOR, useFactory: () => ports.inspector ?? threadInspector(blobsConfigOf(ports.config)) },
       { provide: Readability, useFactory: () => new Readability(ports) },
-      { provide: StageSweep, useFactory: () => new StageSweep(ports) },
+      { provide: Sweep, useFactory: () => new Sweep(ports) },
     ],
   };
 }
@@ -32,7 +33,7 @@ class PackagesModule implements OnModuleInit, OnModuleDestroy {
   constructor(
     @Inject(INSPECTOR) private readonly inspector: Inspector,
     @Inject(Readability) private readonly readability: Readability,
-    @Inject(StageSweep) private readonly sweep: StageSweep,
+    @Inject(Sweep) private readonly sweep: Sweep,
   ) {}
 
   async onModuleInit(): Promise<void> {

@@ -19,6 +19,7 @@ import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
+import { Upkeep } from '@vivarium/contracts/gen/vivarium/packages/v1/upkeep_pb';
 import { migrate } from '@vivarium/db/migrate';
 import { openPool } from '@vivarium/db/open';
 import { startTemporaryPostgres } from '@vivarium/db/temporary';
@@ -75,7 +76,9 @@ export class RunningPackages {
     readonly stop: () => Promise<void>,
   ) {}
 
-  static async start(options: { readonly inspector?: (blobs: Blobs) => Inspector } = {}): Promise<RunningPackages> {
+  static async start(
+    options: { readonly inspector?: (blobs: Blobs) => Inspector; readonly blobs?: Blobs } = {},
+  ): Promise<RunningPackages> {
     const dataDir = await mkdtemp(join(tmpdir(), 'vivarium-packages-'));
     const postgres = await startTemporaryPostgres();
     const dir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
@@ -83,7 +86,7 @@ export class RunningPackages {
     await migrate({ url: postgres.url, migrations: [{ schema: 'packages', dir }], log: line });
     const pool = openPool({ url: postgres.url, schema: 'packages', applicationName: 'packages test', log: line });
     const bus = new LocalExchange().connect(QUIET);
-    const blobs = await openBlobs({ folder: join(dataDir, 'blobs') });
+    const blobs = options.blobs ?? (await openBlobs({ folder: join(dataDir, 'blobs') }));
     const secret = randomBytes(32).toString('hex');
     const config = readConfig({ DATA_DIR: dataDir, VIVARIUM_SECRET: secret, LOG_LEVEL: 'silent' }, 'all');
     const invalidations = new Invalidations({ service: 'packages', pool, bus, log: line });
@@ -142,6 +145,28 @@ export class RunningPackages {
 
   async feed(service = 'conda-index') {
     return clientOf(Feed, this.bus, { assertion: await this.assertionOf(service) });
+  }
+
+  async upkeep(service = 'platform') {
+    return clientOf(Upkeep, this.bus, { assertion: await this.assertionOf(service), timeoutMs: 30_000 });
+  }
+
+  /** Every difference that a check of the channels and of all blobs finds. */
+  async differences(
+    channelIds: readonly string[],
+    asked: { readonly bytes?: boolean; readonly repair?: boolean } = {},
+  ) {
+    const upkeep = await this.upkeep();
+    const found: string[] = [];
+    for (const channelId of ['', ...channelIds]) {
+      for (let after = ''; ; ) {
+        const page = await upkeep.check({ channelId, bytes: true, objects: true, ...asked, after });
+        found.push(...page.differences.map(({ what }) => what));
+        if (page.next === '') break;
+        after = page.next;
+      }
+    }
+    return found;
   }
 
   assertionOf(service: string): Promise<string> {

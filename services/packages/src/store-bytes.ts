@@ -31,7 +31,7 @@ export async function store(db: Pool, blobs: Blobs, stage: StageRow, file: Judge
     all.push({ sha256: metadataSha256, sizeBytes: metadata.byteLength, put: (key) => blobs.put(key, metadata) });
   }
   await pin(db, stage, [...new Set(all.map((each) => each.sha256))]);
-  for (const bytes of all) await storeOnce(db, blobs, bytes);
+  for (const bytes of all) await storeOnce(db, blobs, stage, bytes);
   return { metadataSha256 };
 }
 
@@ -45,20 +45,24 @@ async function pin(db: Pool, stage: StageRow, sha256s: readonly string[]): Promi
   );
 }
 
-async function storeOnce(db: Pool, blobs: Blobs, { sha256, sizeBytes, put }: Bytes): Promise<void> {
+async function storeOnce(db: Pool, blobs: Blobs, stage: StageRow, bytes: Bytes): Promise<void> {
+  const { sha256, sizeBytes, put } = bytes;
   // FOR SHARE waits for a sweep that is deciding about this very row.
   const live = await ask(db, "SELECT 1 FROM blobs WHERE sha256 = $1 AND state = 'live' FOR SHARE", [sha256]);
   if (live.length > 0) return;
   const [next] = await ask<{ object: string }>(db, "SELECT nextval('blob_objects') AS object");
   const key = blobKey(sha256, Number(next?.object));
   await put(key);
+  // The pin must still be there, and stays until the row is: without it the object may have been swept away already.
   const taken = await ask(
     db,
-    `INSERT INTO blobs (sha256, object_key, size_bytes) VALUES ($1, $2, $3)
-     ON CONFLICT (sha256) DO UPDATE SET object_key = excluded.object_key, state = 'live', created_at = now()
+    `INSERT INTO blobs (sha256, object_key, size_bytes)
+     SELECT $1::text, $2::text, $3::bigint FROM (SELECT 1 FROM pins WHERE sha256 = $1 AND stage_id = $4 FOR KEY SHARE) AS pinned
+     ON CONFLICT (sha256) DO UPDATE
+       SET object_key = excluded.object_key, state = 'live', dying_at = NULL, created_at = now()
      WHERE blobs.state = 'dying' RETURNING 1`,
-    [sha256, key, sizeBytes],
+    [sha256, key, sizeBytes, stage.id],
   );
-  // Somebody else stored the same bytes meanwhile; nothing names our object.
+  // Somebody else stored the same bytes meanwhile, or ended this stage: nothing names our object.
   if (taken.length === 0) await blobs.delete(key);
 }

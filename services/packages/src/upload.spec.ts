@@ -1,11 +1,9 @@
 import { jest } from '@jest/globals';
 import type { Blobs } from '@vivarium/blobs/blobs';
-import { openLog } from '@vivarium/boot/log';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { aCondaPackage, anSdist, aWheel } from '@vivarium/testkit/builders';
 import { RunningPackages, type Sent } from './packages.fixture.js';
-import { StageSweep } from './stage-sweep.js';
 
 jest.setTimeout(60_000);
 
@@ -237,19 +235,6 @@ describe('an upload', () => {
       expect(await (await running.stages(owners[at])).commit(path)).toMatchObject({ created: true });
     }
     running.standings.delete('id-bob id-ann');
-  });
-
-  it('forgets what was never committed, with its bytes, once it has expired', async () => {
-    const path = await running.send(ann, conda('ann', 'abandoned'));
-    const { rows } = await running.pool.query('SELECT staging_key FROM stages WHERE id = $1', [path.stageId]);
-    const inTwoDays = () => Date.now() + 2 * 24 * 3_600_000;
-    const ports = { pool: running.pool, blobs: running.blobs, log: openLog({ service: 'test', level: 'silent' }) };
-    await new StageSweep({ ...ports, clock: Date.now }).sweep();
-    expect(await running.blobs.head(rows[0].staging_key)).toBeDefined();
-    await new StageSweep({ ...ports, clock: inTwoDays }).sweep();
-    expect(await running.blobs.head(rows[0].staging_key)).toBeUndefined();
-    await expect((await running.stages(ann)).commit(path)).rejects.toMatchObject({ code: 'not_found' });
-    expect(await running.upload(ann, conda('ann', 'abandoned'))).toMatchObject({ created: true });
   });
 
   it('needs the bytes before a commit', async () => {

@@ -1,0 +1,47 @@
+import { Fault } from '@vivarium/fault/fault';
+import { checkBlobs } from './fsck-blobs.js';
+import { checkChannel } from './fsck-channel.js';
+import { checkFiles } from './fsck-files.js';
+import type { PackagesPorts } from './ports.js';
+
+/** Two places that should say the same and do not. */
+export interface Difference {
+  /** A sentence with the values. */
+  readonly what: string;
+  readonly remedy: string;
+  readonly repaired?: boolean;
+}
+
+export interface CheckOptions {
+  /** Empty: all blobs, whoever they belong to. */
+  readonly channelId: string;
+  /** Of a channel: look at the objects of its files too. */
+  readonly objects: boolean;
+  /** Hash the objects, too. */
+  readonly bytes: boolean;
+  readonly repair: boolean;
+  /** Cursor of the page before. */
+  readonly after: string;
+}
+
+export interface Checked {
+  readonly differences: readonly Difference[];
+  readonly lookedAt: Readonly<Record<string, number>>;
+  /** Empty after the last page. */
+  readonly next: string;
+}
+
+export type CheckPorts = Pick<PackagesPorts, 'pool' | 'blobs' | 'invalidations'>;
+
+/**
+ * Compares what the service keeps with itself and with the blob store, page by page, while everything goes on: what looks
+ * wrong is looked at once more, and only what is still wrong counts. Throws Fault('not_found') for an unknown channel.
+ */
+export async function check(ports: CheckPorts, options: CheckOptions): Promise<Checked> {
+  const { channelId, after } = options;
+  if (channelId === '') return checkBlobs(ports, options);
+  if (after === '') return { ...(await checkChannel(ports, options)), next: 'files/' };
+  if (!after.startsWith('files/')) throw new Fault('invalid', `"${after.slice(0, 80)}" is not a cursor.`);
+  const page = await checkFiles(ports, { ...options, after: after.slice('files/'.length) });
+  return { ...page, next: page.next === '' ? '' : `files/${page.next}` };
+}
