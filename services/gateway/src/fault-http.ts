@@ -92,7 +92,9 @@ function bodyOf(fault: Fault, dialect: Dialect, status: number, title: string): 
 }
 
 function challengeOf(family: Family): string {
-  // pip, uv and twine know Basic; conda and the API know a bearer of a token.
+  // pip, uv and twine know Basic; conda and the API know a bearer of a token. The API and the pages never offer Basic: a
+  // browser would remember it and add it to what other sites' pages send.
+  if (family === 'api' || family === 'web') return 'Bearer realm="vivarium"';
   return family === 'pypi' ? 'Basic realm="vivarium"' : 'Bearer realm="vivarium", Basic realm="vivarium"';
 }
 

@@ -156,6 +156,15 @@ describe('POST /authentications', () => {
     expect([answer.status, answer.json()]).toMatchObject([413, { code: 'too_large' }]);
   });
 
+  it('refuses a token that a browser remembered as Basic, when another site made the browser send it', async () => {
+    const Authorization = `Basic ${Buffer.from(`__token__:${gateway.token(ALICE)}`).toString('base64')}`;
+    gateway.others.teach(Tokens, 'revoke', async () => ({}));
+    const remove = (headers: Record<string, string>) =>
+      gateway.ask('/api/authentications', { method: 'DELETE', headers: { Authorization, ...headers } });
+    expect((await remove({ Origin: 'https://evil.example' })).status).toBe(403);
+    expect((await remove({})).status).toBe(201);
+  });
+
   it('refuses a remembered password that another site made the browser send', async () => {
     const answer = await login(ASKED, { Origin: 'https://evil.example' });
     expect(answer.status).toBe(403);
