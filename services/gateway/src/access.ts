@@ -11,8 +11,9 @@ import { Fault, isFault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { callerFromProto } from '@vivarium/trust/caller';
 import { audienceFromProto, standingFromProto, versionsFromProto } from '@vivarium/trust/messages';
-import type { Fact, FactCache } from './cache.js';
+import type { Fact, FactCache, Query } from './cache.js';
 import type { Credential } from './credential.js';
+import type { Floors } from './floor.js';
 import { sentenceOf } from './sentence.js';
 
 export interface Channel extends ChannelFacts {
@@ -55,13 +56,16 @@ const CALLER_AGE_MS = 60_000;
 export class Access {
   readonly #ports: RolePorts;
   readonly #cache: FactCache;
+  readonly #strangers: Pick<Floors, 'get'>;
   readonly #callers: ClientOf<typeof Callers>;
   readonly #views: ClientOf<typeof Views>;
   readonly #channels: ClientOf<typeof Channels>;
 
-  constructor(ports: RolePorts, cache: FactCache) {
+  /** `strangers` is where they are answered from; as everybody unless given. */
+  constructor(ports: RolePorts, cache: FactCache, strangers: Pick<Floors, 'get'> = cache) {
     this.#ports = ports;
     this.#cache = cache;
+    this.#strangers = strangers;
     this.#callers = clientOf(Callers, ports.bus);
     this.#views = clientOf(Views, ports.bus);
     this.#channels = clientOf(Channels, ports.bus);
@@ -73,7 +77,7 @@ export class Access {
    */
   readerOf(ask: Ask): Reader | Promise<Reader> {
     const known = this.#callerOf(ask.credential, ask.address);
-    const channel = this.#channelOf(ask.channel);
+    const channel = this.#channelOf(ask.channel, ask.credential);
     if (known instanceof Promise || channel instanceof Promise) return this.#readerLater(ask, known, channel);
     return this.#readerIn(ask, known, channel);
   }
@@ -105,6 +109,8 @@ export class Access {
       key: `caller ${credential.kind} ${credential.sha256}`,
       // The token of an organization rests on the standing of its maker too.
       services: ['identity', 'authz'],
+      // Its end may come with any request to any gateway.
+      isKept: ({ limitedUses }) => !limitedUses,
       maxAgeMs: CALLER_AGE_MS,
       load: () => this.#whoIs(credential, address),
     });
@@ -131,13 +137,14 @@ export class Access {
     return { value: { caller, expiresAtMs, limitedUses }, versions: versionsFromProto(answer.versions) };
   }
 
-  #channelOf(login: string): Channel | undefined | Promise<Channel | undefined> {
-    return this.#cache.get<Channel | undefined>({
+  #channelOf(login: string, credential: Credential): Channel | undefined | Promise<Channel | undefined> {
+    const query: Query<Channel | undefined> = {
       key: `channel ${login}`,
       services: ['packages', 'identity'],
       load: () => this.#findChannel(login),
       isAbsent: (channel) => channel === undefined,
-    });
+    };
+    return credential.kind === 'none' ? this.#strangers.get(query, (channel) => channel) : this.#cache.get(query);
   }
 
   async #findChannel(login: string): Promise<Fact<Channel | undefined>> {

@@ -139,16 +139,66 @@ describe('remembered facts', () => {
     expect(world.loads).toBe(2);
   });
 
-  it('are not shared across a gap in the news', async () => {
+  it('are not taken from before a gap in the news, neither by who asks then nor by who asked before', async () => {
     const world = new World();
     const early = world.ask(['a']);
     world.change('a');
     world.lose();
     const late = world.ask(['a']);
-    for (const answer of world.waiting.splice(0)) answer();
-    await early;
+    while (world.waiting.length > 0) {
+      world.waiting.shift()?.();
+      await settle();
+    }
+    expect(await early).toEqual({ a: 1 });
     expect(await late).toEqual({ a: 1 });
     expect(world.ask(['a'])).toEqual({ a: 1 });
+  });
+
+  it('are not asked for again because of a gap in the news of another service', async () => {
+    const world = new World();
+    const asked = world.ask(['a']);
+    world.cache.forgetService('other');
+    world.waiting.shift()?.();
+    await asked;
+    expect(world.loads).toBe(1);
+  });
+
+  it('are not shared without a lease with who asks long after', async () => {
+    const world = new World();
+    world.leased = false;
+    const early = world.ask(['a']);
+    const soon = world.ask(['a']);
+    world.nowMs = 500;
+    world.change('a');
+    const late = world.ask(['a']);
+    for (const answer of world.waiting.splice(0)) answer();
+    expect(await Promise.all([early, soon, late])).toEqual([{ a: 0 }, { a: 0 }, { a: 1 }]);
+  });
+
+  it('of an answer that came late do not replace newer ones', async () => {
+    const world = new World();
+    world.leased = false;
+    const early = world.ask(['a']);
+    world.nowMs = 500;
+    world.change('a');
+    const late = world.ask(['a']);
+    world.waiting.pop()?.();
+    await late;
+    world.deliver();
+    world.waiting.shift()?.();
+    await settle();
+    world.waiting.shift()?.();
+    expect(await early).toEqual({ a: 1 });
+    world.leased = true;
+    expect(world.ask(['a'])).toEqual({ a: 1 });
+  });
+
+  it('are asked for each time where they are not to be kept', async () => {
+    const cache = new FactCache({ isLeased: () => true, nowMs: () => 0 });
+    let loads = 0;
+    const ask = () =>
+      cache.get({ key: 'k', services: [], isKept: () => false, load: async () => ({ value: ++loads, versions: [] }) });
+    expect([await ask(), await ask()]).toEqual([1, 2]);
   });
 
   it('are not used without a lease', async () => {

@@ -15,6 +15,8 @@ export interface Query<T> {
   readonly load: () => Promise<Fact<T>>;
   /** A stranger's "there is no such thing" must not push out what is in use. */
   readonly isAbsent?: (value: T) => boolean;
+  /** False for a value that is asked for each time. */
+  readonly isKept?: (value: T) => boolean;
   /** Forget by age too: for what changes without being announced. */
   readonly maxAgeMs?: number;
 }
@@ -26,15 +28,25 @@ interface Entry {
   readonly untilMs: number;
 }
 
-interface Flight {
-  readonly promise: Promise<unknown>;
-  /** After a gap in the news nobody may join, and nothing is kept: what is under way may have read an older state. */
-  open: boolean;
+/** One value that is being asked for. */
+class Flight {
+  readonly services: readonly string[];
+  promise: Promise<unknown> = Promise.resolve();
+  /** When the question that is under way was sent. */
+  askedMs = 0;
+  /** After a gap in the news nobody may join, and the answer does not count: it may have been read from an older state. */
+  isVoid = false;
+
+  constructor(services: readonly string[]) {
+    this.services = services;
+  }
 }
 
 // Longer than any call to a service may take: an answer read before an invalidation cannot arrive after it was forgotten.
 const REMEMBER_MS = 30_000;
 const TRIES = 5;
+// Without a lease no news need reach us, so who asks now must not be given what was read long before.
+const JOIN_UNLEASED_MS = 500;
 
 /**
  * Facts that other services own, kept until they say that a fact is older than a version. An answer that was on its way
@@ -43,21 +55,28 @@ const TRIES = 5;
 export class FactCache {
   readonly #isLeased: (service: string) => boolean;
   readonly #nowMs: () => number;
+  readonly #joinUnleasedMs: number;
   readonly #entries: LRUCache<string, Entry>;
   readonly #absences: LRUCache<string, Entry>;
   /** tag → keys that depend on it */
   readonly #keys = new Map<string, Set<string>>();
+  /** key → the flight that may be joined */
   readonly #flights = new Map<string, Flight>();
+  readonly #running = new Set<Flight>();
   readonly #news = new Map<string, { readonly version: number; readonly atMs: number }>();
+  #changes = 0;
 
   constructor(options: {
     readonly isLeased: (service: string) => boolean;
     /** Monotonic milliseconds. */
     readonly nowMs: () => number;
     readonly maxEntries?: number;
+    /** How long others may join a question that was asked without a lease; 500 ms unless given. */
+    readonly joinUnleasedMs?: number;
   }) {
     this.#isLeased = options.isLeased;
     this.#nowMs = options.nowMs;
+    this.#joinUnleasedMs = options.joinUnleasedMs ?? JOIN_UNLEASED_MS;
     const max = options.maxEntries ?? 200_000;
     const dispose = (entry: Entry, key: string): void => this.#unlink(entry, key);
     this.#entries = new LRUCache({ max, dispose });
@@ -73,8 +92,15 @@ export class FactCache {
     return this.#join(query);
   }
 
+  /** A value in memory, whether or not a lease is held; never one that says that something is absent. */
+  remembered<T>({ key }: Pick<Query<T>, 'key'>): { readonly value: T } | undefined {
+    const entry = this.#entries.get(key);
+    return entry === undefined ? undefined : { value: entry.value as T };
+  }
+
   /** Drops what is older than these versions, and remembers them for answers that are still on their way. */
   forget(facts: readonly FactVersion[]): void {
+    this.#changes++;
     const atMs = this.#nowMs();
     for (const { tag, version } of facts) {
       const known = this.#news.get(tag);
@@ -88,10 +114,16 @@ export class FactCache {
 
   /** Drops everything that rests on a service: after a gap in its news nobody knows what is old. */
   forgetService(service: string): void {
+    this.#changes++;
     for (const cache of [this.#entries, this.#absences]) {
       for (const [key, entry] of [...cache.entries()]) if (entry.services.includes(service)) cache.delete(key);
     }
-    for (const flight of this.#flights.values()) flight.open = false;
+    for (const flight of this.#running) if (flight.services.includes(service)) flight.isVoid = true;
+  }
+
+  /** Another number after any news: who decided before has to decide again before it acts. */
+  get changes(): number {
+    return this.#changes;
   }
 
   get size(): number {
@@ -100,21 +132,32 @@ export class FactCache {
 
   #join<T>(query: Query<T>): Promise<T> {
     const flight = this.#flights.get(query.key);
-    if (flight?.open === true) return flight.promise as Promise<T>;
-    const started: Flight = { promise: this.#load(query, () => started.open), open: true };
+    if (flight !== undefined && this.#mayJoin(flight)) return flight.promise as Promise<T>;
+    const started = new Flight(query.services);
     this.#flights.set(query.key, started);
+    this.#running.add(started);
+    const promise = this.#load(query, started);
+    started.promise = promise;
     const done = (): void => {
+      this.#running.delete(started);
       if (this.#flights.get(query.key) === started) this.#flights.delete(query.key);
     };
-    started.promise.then(done, done);
-    return started.promise as Promise<T>;
+    promise.then(done, done);
+    return promise;
   }
 
-  async #load<T>(query: Query<T>, isOpen: () => boolean): Promise<T> {
+  #mayJoin({ isVoid, services, askedMs }: Flight): boolean {
+    if (isVoid) return false;
+    return services.every(this.#isLeased) || this.#nowMs() - askedMs < this.#joinUnleasedMs;
+  }
+
+  async #load<T>(query: Query<T>, flight: Flight): Promise<T> {
     for (let tries = 1; ; tries++) {
+      flight.askedMs = this.#nowMs();
+      flight.isVoid = false;
       const fact = await query.load();
-      if (!this.#isOld(fact.versions)) {
-        if (isOpen()) this.#keep(query, fact);
+      if (!flight.isVoid && !this.#isOld(fact.versions)) {
+        if (query.isKept?.(fact.value) !== false) this.#keep(query, fact);
         return fact.value;
       }
       if (tries === TRIES) throw new Fault('unavailable', 'This is changing too fast to be read. Try again.');
@@ -122,7 +165,9 @@ export class FactCache {
   }
 
   #keep<T>(query: Query<T>, fact: Fact<T>): void {
-    const cache = query.isAbsent?.(fact.value) === true ? this.#absences : this.#entries;
+    const [cache, other] =
+      query.isAbsent?.(fact.value) === true ? [this.#absences, this.#entries] : [this.#entries, this.#absences];
+    other.delete(query.key);
     const untilMs = query.maxAgeMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() + query.maxAgeMs;
     cache.set(query.key, { value: fact.value, services: query.services, versions: fact.versions, untilMs });
     for (const { tag } of fact.versions) {

@@ -1,3 +1,4 @@
+import type { Audience } from '@vivarium/access/audience';
 import { sees, strangerView, type View } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
 import { emptyManifest } from '@vivarium/conda/manifest';
@@ -9,10 +10,11 @@ import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { audienceFromProto } from '@vivarium/trust/messages';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
-import type { FactCache } from './cache.js';
+import type { Query } from './cache.js';
 import { type CondaView, condaViewOf, type IndexFormat } from './conda-view.js';
 import type { Files } from './files.js';
-import { headOf } from './head.js';
+import type { Floors } from './floor.js';
+import { type Head, headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
 import type { ReadRequest } from './read-request.js';
 import type { Answer } from './send.js';
@@ -24,15 +26,15 @@ const SHARD_CACHE_CONTROL = 'private, max-age=31536000, immutable';
 export class Conda {
   readonly #ports: RolePorts;
   readonly #access: Access;
-  readonly #cache: FactCache;
+  readonly #floors: Floors;
   readonly #objects: ObjectStore;
   readonly #files: Files;
   readonly #heads: ClientOf<typeof Heads>;
 
-  constructor(parts: { ports: RolePorts; access: Access; cache: FactCache; objects: ObjectStore; files: Files }) {
+  constructor(parts: { ports: RolePorts; access: Access; floors: Floors; objects: ObjectStore; files: Files }) {
     this.#ports = parts.ports;
     this.#access = parts.access;
-    this.#cache = parts.cache;
+    this.#floors = parts.floors;
     this.#objects = parts.objects;
     this.#files = parts.files;
     this.#heads = clientOf(Heads, parts.ports.bus);
@@ -81,7 +83,8 @@ export class Conda {
     format: IndexFormat,
     request: ReadRequest,
   ): Promise<Answer> {
-    const seen = await this.#viewOf(reader, path.label, resource.subdir, readableView(reader));
+    const view = readableView(reader);
+    const seen = await this.#viewOf(reader, path.label, resource.subdir, view);
     const encoding = format === 'json' && request.acceptsGzip ? 'gzip' : undefined;
     const bytes = await seen.bytesOf(format, encoding, this.#objects);
     return {
@@ -98,8 +101,9 @@ export class Conda {
     const { admission } = reader;
     // A public shard is served even where the token is refused; everything else gets the refusal.
     const view = admission.kind === 'deny' && admission.admitsPublic ? strangerView() : readableView(reader);
-    const seen = await this.#viewOf(reader, path.label, resource.subdir, view);
-    if (!seen.holdsShard(resource.hash) && !(await this.#isRetired(reader, path, resource, view))) {
+    const head = await this.#headOf(reader, path.label, resource.subdir);
+    const seen = await this.#viewIn(head, reader, resource.subdir, view);
+    if (!seen.holdsShard(resource.hash) && !(await this.#isRetired(reader, path, resource, view, head))) {
       readableView(reader);
       throw missing(path);
     }
@@ -119,30 +123,42 @@ export class Conda {
     path: CondaPath,
     { subdir, hash }: Extract<CondaResource, { kind: 'shard' }>,
     view: View,
+    head: Head,
   ): Promise<boolean> {
     const { channel } = reader;
-    const shard = await this.#cache.get({
-      key: `retired ${channel.id} ${path.label} ${subdir} ${hash}`,
+    const query: Query<{ readonly audience: Audience; readonly name: string } | undefined> = {
+      key: `retired ${channel.id} ${channel.floor} ${path.label} ${subdir} ${hash}`,
       services: ['conda-index', 'packages'],
       isAbsent: (found) => found === undefined,
       load: async () => {
         const assertion = await this.#ports.trust.assertionFor('conda-index');
         const request = { channelId: channel.id, label: path.label, subdir, hash };
         const { found, audience, name } = await this.#heads.retiredShard(request, { assertion });
-        const versions = [{ tag: `channel:${channel.id}`, version: channel.generation }];
+        // Of the head too: what no index holds yet may be in the next one.
+        const versions = [
+          { tag: `channel:${channel.id}`, version: channel.generation },
+          { tag: `heads:${channel.id}`, version: head.generation },
+        ];
         return { value: found ? { audience: audienceFromProto(audience), name } : undefined, versions };
       },
-    });
+    };
+    const shard = await this.#floors.read(query, reader);
     return shard !== undefined && sees(view, { ...shard, subdir });
   }
 
   async #viewOf(reader: Reader, label: string, subdir: string, view: View): Promise<CondaView> {
-    const { channel } = reader;
-    const where = { service: 'conda-index', name: `${label} ${subdir}` };
-    const hash = await headOf(this.#cache, reader, where, async () => {
+    return this.#viewIn(await this.#headOf(reader, label, subdir), reader, subdir, view);
+  }
+
+  #headOf(reader: Reader, label: string, subdir: string): Head | Promise<Head> {
+    const channelId = reader.channel.id;
+    return headOf(this.#floors, reader, { service: 'conda-index', name: `${label} ${subdir}` }, async () => {
       const assertion = await this.#ports.trust.assertionFor('conda-index');
-      return this.#heads.find({ channelId: channel.id, label, subdir }, { assertion });
+      return this.#heads.find({ channelId, label, subdir }, { assertion });
     });
+  }
+
+  async #viewIn({ hash }: Head, { channel }: Reader, subdir: string, view: View): Promise<CondaView> {
     const manifest = hash === '' ? emptyManifest(subdir) : await this.#objects.condaManifest(hash);
     return condaViewOf(manifest, view, channel.incarnation);
   }

@@ -8,7 +8,8 @@ import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { versionsFromProto, viewToProto } from '@vivarium/trust/messages';
 import type { Reader } from './access.js';
 import { readableView } from './admitted.js';
-import type { FactCache } from './cache.js';
+import type { Query } from './cache.js';
+import type { Floors } from './floor.js';
 import type { ObjectStore } from './object-store.js';
 import type { Answer, Body } from './send.js';
 
@@ -42,15 +43,15 @@ const KEPT_BYTES = 256 * 1024;
 /** Finds artifacts inside a reader's view, and their bytes. */
 export class Files {
   readonly #ports: RolePorts;
-  readonly #cache: FactCache;
+  readonly #floors: Floors;
   readonly #objects: ObjectStore;
   readonly #blobs: Blobs;
   readonly #files: ClientOf<typeof FilesContract>;
   readonly #callers: ClientOf<typeof Callers>;
 
-  constructor(ports: RolePorts, cache: FactCache, objects: ObjectStore, blobs: Blobs) {
+  constructor(ports: RolePorts, floors: Floors, objects: ObjectStore, blobs: Blobs) {
     this.#ports = ports;
-    this.#cache = cache;
+    this.#floors = floors;
     this.#objects = objects;
     this.#blobs = blobs;
     this.#files = clientOf(FilesContract, ports.bus);
@@ -65,8 +66,9 @@ export class Files {
     const { admission, channel } = reader;
     const view =
       admission.kind === 'view' ? admission.view : admission.admitsPublic ? strangerView() : readableView(reader);
-    const found = this.#cache.get<FileAt | undefined>({
-      key: `file ${channel.id} ${viewName(view)} ${where.kind} ${where.label} ${where.sha256 ?? ''} ${where.metadata === true} ${where.basename}`,
+    const query: Query<FileAt | undefined> = {
+      // The floor as for heads: what was read below it may show what was hidden since.
+      key: `file ${channel.id} ${channel.floor} ${viewName(view)} ${where.kind} ${where.label} ${where.sha256 ?? ''} ${where.metadata === true} ${where.basename}`,
       services: ['packages'],
       isAbsent: (at) => at === undefined,
       load: async () => {
@@ -78,7 +80,8 @@ export class Files {
         const at = { blobKey, sha256, sizeBytes: Number(sizeBytes), uploadedAtMs: Number(uploadedAtMs) };
         return { value: found ? at : undefined, versions: versionsFromProto(versions) };
       },
-    });
+    };
+    const found = this.#floors.read(query, reader);
     if (found instanceof Promise) return found.then((at) => this.#present(reader, where, at));
     return this.#present(reader, where, found);
   }

@@ -12,7 +12,9 @@ import { Access } from './access.js';
 import { rememberArrival } from './arrival.js';
 import { FactCache } from './cache.js';
 import { Conda } from './conda.js';
+import { watch } from './currency.js';
 import { Files } from './files.js';
+import { Floors } from './floor.js';
 import { Lease } from './lease.js';
 import { createListener } from './listener.js';
 import { ObjectStore } from './object-store.js';
@@ -40,14 +42,14 @@ const MEMORY_BYTES = 256 * 2 ** 20;
  */
 export async function openGateway(ports: GatewayPorts, router: Router, health: Health): Promise<Gateway> {
   const leases = new Map<string, Lease>();
-  const cache = new FactCache({
-    isLeased: (service) => leases.get(service)?.isHeld() === true,
-    nowMs: () => performance.now(),
-  });
+  const nowMs = (): number => performance.now();
+  const cache = new FactCache({ isLeased: (service) => leases.get(service)?.isHeld() === true, nowMs });
+  const isLeased = (): boolean => [...leases.values()].every((lease) => lease.isHeld());
+  const floors = new Floors({ cache, blobs: ports.blobs, nowMs });
   const objects = new ObjectStore(ports.blobs, MEMORY_BYTES);
-  const access = new Access(ports, cache);
-  const files = new Files(ports, cache, objects, ports.blobs);
-  const parts = { ports, access, cache, objects, files };
+  const access = new Access(ports, cache, floors);
+  const files = new Files(ports, floors, objects, ports.blobs);
+  const parts = { ports, access, floors, objects, files };
   const peer = new Peer(ports.config.trustedProxies);
   const listener = createListener({
     ports,
@@ -55,6 +57,7 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
     pypi: new Pypi(parts),
     peer,
     health,
+    watch: () => watch({ cache, isLeased, nowMs }),
     others: (request, response, target) => {
       rememberArrival(request, { target, address: peer.addressOf(request) });
       // One router for the API's own host and for the path on the main host.
@@ -81,7 +84,7 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
   await Promise.all([...leases.values()].map((lease) => lease.start()));
   return {
     server,
-    isLeased: () => [...leases.values()].every((lease) => lease.isHeld()),
+    isLeased,
     stop: async () => {
       await closeServer(server);
       await Promise.all([...leases.values()].map((lease) => lease.stop()));

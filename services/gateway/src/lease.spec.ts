@@ -22,10 +22,12 @@ describe('a lease', () => {
   let wholly: number;
   let acknowledged: Acknowledgement[];
   let lease: Lease;
+  let held: Promise<void> | undefined;
 
   beforeEach(async () => {
     bus = new LocalExchange().connect({ error: console.error });
     [nowMs, wholly, forgotten, acknowledged] = [0, 0, [], []];
+    held = undefined;
     server = { epoch: 'e', seq: 3, away: false };
     await subscribeEvent(
       bus,
@@ -38,8 +40,10 @@ describe('a lease', () => {
       holder: 'h',
       bus,
       ask: async () => {
-        if (server.away) throw new Error('away');
-        return create(LeaseResponseSchema, { epoch: server.epoch, seq: BigInt(server.seq), leaseMs: BigInt(LEASE_MS) });
+        const { epoch, seq, away } = server;
+        await held;
+        if (away) throw new Error('away');
+        return create(LeaseResponseSchema, { epoch, seq: BigInt(seq), leaseMs: BigInt(LEASE_MS) });
       },
       forget: (facts) => forgotten.push(...facts),
       forgetAll: () => wholly++,
@@ -94,9 +98,30 @@ describe('a lease', () => {
 
   it('forgets everything in a new epoch', async () => {
     const before = wholly;
+    server.away = true;
     await tell(1, 'f');
     expect(wholly).toBe(before + 1);
     expect(acknowledged.at(-1)).toMatchObject({ epoch: 'f', seq: 1n });
+  });
+
+  it('ends in a new epoch, and is asked for anew at once', async () => {
+    server.away = true;
+    await tell(1, 'f');
+    expect(lease.isHeld()).toBe(false);
+    [server.away, server.epoch, server.seq] = [false, 'f', 1];
+    await pause(400);
+    expect(lease.isHeld()).toBe(true);
+  });
+
+  it('that was asked for before a loss is not brought back by a late answer', async () => {
+    let answer: () => void = () => undefined;
+    held = new Promise((resolve) => (answer = resolve));
+    await pause(1_100);
+    [held, server.away] = [undefined, true];
+    await tell(9, 'f');
+    answer();
+    await pause(10);
+    expect(lease.isHeld()).toBe(false);
   });
 
   it('takes news that come twice once', async () => {

@@ -40,6 +40,8 @@ export class Lease {
   /** What must be known before the lease counts. */
   #wanted = 0;
   #untilMs = Number.NEGATIVE_INFINITY;
+  /** Grows when the lease is lost: an answer to an earlier question brings it back no more. */
+  #losses = 0;
   #subscription: Subscription | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -57,9 +59,8 @@ export class Lease {
     );
     await bus.flush();
     bus.onReconnect(() => {
-      this.#untilMs = Number.NEGATIVE_INFINITY;
+      this.#lose();
       this.#options.forgetAll();
-      this.#schedule(0);
     });
     await this.#renew();
   }
@@ -83,7 +84,8 @@ export class Lease {
     if (news.epoch !== this.#epoch || seq !== this.#seq + 1) {
       // What was between is lost, so everything may be old. From here on it is complete again.
       this.#options.forgetAll();
-      if (news.epoch !== this.#epoch) this.#wanted = 0;
+      // Of what was promised under the other epoch nothing holds: its service may not know this holder any more.
+      if (news.epoch !== this.#epoch) this.#lose();
     }
     this.#options.forget(news.facts.map(({ tag, version }) => ({ tag, version: Number(version) })));
     this.#epoch = news.epoch;
@@ -99,9 +101,10 @@ export class Lease {
 
   async #renew(): Promise<void> {
     const { ask, holder, nowMs, service, log } = this.#options;
-    const askedMs = nowMs();
+    const [askedMs, losses] = [nowMs(), this.#losses];
     try {
       const answer = await ask({ holder, epoch: this.#epoch, seq: BigInt(this.#seq) });
+      if (losses !== this.#losses || this.#stopped) return;
       const wanted = Number(answer.seq);
       if (answer.epoch !== this.#epoch) this.#jump(answer.epoch, wanted);
       this.#wanted = wanted;
@@ -111,12 +114,21 @@ export class Lease {
       this.#wasHeld = true;
       this.#schedule(RENEW_MS);
     } catch (error) {
+      if (losses !== this.#losses) return;
       if (this.#wasHeld && !this.isHeld()) {
         log(`${service} does not answer (${error instanceof Error ? error.message : 'unknown error'})`);
         this.#wasHeld = false;
       }
       this.#schedule(RETRY_MS);
     }
+  }
+
+  /** Ends the lease, and asks for another one at once. */
+  #lose(): void {
+    this.#losses++;
+    this.#untilMs = Number.NEGATIVE_INFINITY;
+    this.#wanted = 0;
+    this.#schedule(0);
   }
 
   #giveUpOn(epoch: string, wanted: number): void {

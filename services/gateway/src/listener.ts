@@ -4,6 +4,7 @@ import type { RolePorts } from '@vivarium/boot/ports';
 import { Fault, faultOf } from '@vivarium/fault/fault';
 import { type Conda, looksLikeConda } from './conda.js';
 import { credentialOf } from './credential.js';
+import type { IsCurrent } from './currency.js';
 import { faultAnswerOf, sendFault } from './fault-http.js';
 import { countRequest } from './metrics.js';
 import type { Peer } from './peer.js';
@@ -19,6 +20,8 @@ export interface ListenerParts {
   readonly pypi: Pypi;
   readonly peer: Peer;
   readonly health: Health;
+  /** Begins to watch for news, before a decision. */
+  readonly watch: () => IsCurrent;
   /** Everything that is no read of an index or artifact: Nest's router. It gets the target as it was read here. */
   readonly others: (request: IncomingMessage, response: ServerResponse, target: Target) => void;
 }
@@ -53,6 +56,8 @@ export function createListener(parts: ListenerParts): RequestListener {
 
 type Reads = 'conda' | 'pypi';
 
+const TRIES = 5;
+
 function readsOf(request: IncomingMessage, { family, path, pathToken }: Target): Reads | undefined {
   if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
   if (family === 'conda' || family === 'pypi') return family;
@@ -69,14 +74,30 @@ async function answer(
 ): Promise<void> {
   try {
     const read = readRequestOf(parts, request, target);
-    const found: Answer | Redirect | Promise<Answer | Redirect> =
-      reads === 'conda' ? parts.conda.answer(read) : parts.pypi.answer(read);
-    const ready = found instanceof Promise ? await found : found;
-    if ('location' in ready) sendRedirect(response, ready);
-    else await send(request, response, ready);
+    const spendOnce = once();
+    // Whatever was waited for, something may have been revoked or hidden meanwhile: then it is decided again.
+    for (let tries = 1; ; tries++) {
+      const isCurrent = parts.watch();
+      const found: Answer | Redirect | Promise<Answer | Redirect> =
+        reads === 'conda' ? parts.conda.answer(read) : parts.pypi.answer(read);
+      const ready = found instanceof Promise ? await found : found;
+      if ('location' in ready) return sendRedirect(response, ready);
+      if (await send(request, response, ready, isCurrent, spendOnce)) return;
+      if (tries === TRIES) throw new Fault('unavailable', 'This is changing too fast to be read. Try again.');
+    }
   } catch (error) {
     refuse(parts, reads, error, request, response);
   }
+}
+
+/** However often it is decided, one request is one use. */
+function once(): (spend: () => Promise<void>) => Promise<void> {
+  let isSpent = false;
+  return async (spend) => {
+    if (isSpent) return;
+    await spend();
+    isSpent = true;
+  };
 }
 
 function readRequestOf(parts: ListenerParts, request: IncomingMessage, target: Target): ReadRequest {

@@ -12,8 +12,8 @@ import { renderRootHtml, renderRootJson } from '@vivarium/pypi/simple';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
-import type { FactCache } from './cache.js';
 import type { Files } from './files.js';
+import type { Floors } from './floor.js';
 import { headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
 import type { ReadRequest } from './read-request.js';
@@ -30,15 +30,15 @@ const gzipLater = promisify(gzip);
 export class Pypi {
   readonly #ports: RolePorts;
   readonly #access: Access;
-  readonly #cache: FactCache;
+  readonly #floors: Floors;
   readonly #objects: ObjectStore;
   readonly #files: Files;
   readonly #heads: ClientOf<typeof Heads>;
 
-  constructor(parts: { ports: RolePorts; access: Access; cache: FactCache; objects: ObjectStore; files: Files }) {
+  constructor(parts: { ports: RolePorts; access: Access; floors: Floors; objects: ObjectStore; files: Files }) {
     this.#ports = parts.ports;
     this.#access = parts.access;
-    this.#cache = parts.cache;
+    this.#floors = parts.floors;
     this.#objects = parts.objects;
     this.#files = parts.files;
     this.#heads = clientOf(Heads, parts.ports.bus);
@@ -133,7 +133,7 @@ export class Pypi {
   async #manifest(reader: Reader, label: string): Promise<PypiManifest> {
     const { channel } = reader;
     const where = { service: 'pypi-index', name: label };
-    const hash = await headOf(this.#cache, reader, where, async () => {
+    const { hash } = await headOf(this.#floors, reader, where, async () => {
       const assertion = await this.#ports.trust.assertionFor('pypi-index');
       return this.#heads.find({ channelId: channel.id, label }, { assertion });
     });

@@ -31,15 +31,23 @@ export interface Answer {
 
 /**
  * Answers a GET or HEAD for which access was decided: 304, 200, 206 or 416, with head and body of small answers in one write.
- * Resolves when everything was handed to the socket; a client that goes away is no error.
+ * Resolves when everything was handed to the socket; a client that goes away is no error. Gives false, and has sent nothing,
+ * if `isCurrent` says that the decision does not hold any more.
  */
-export async function send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
+export async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  isCurrent: () => boolean = () => true,
+  spendOnce: (spend: () => Promise<void>) => Promise<void> = (spend) => spend(),
+): Promise<boolean> {
+  if (!isCurrent()) return false;
   const { headers } = request;
   const fields = fieldsOf(answer);
   if (matchesETag(headers['if-none-match'], answer.etag)) {
     response.writeHead(304, fields);
     response.end();
-    return;
+    return true;
   }
   const { sizeBytes } = answer.body;
   const asked = admitsRange(headers['if-range'] as string | undefined, answer.etag, answer.modifiedMs)
@@ -48,24 +56,34 @@ export async function send(request: IncomingMessage, response: ServerResponse, a
   if (asked === 'unsatisfiable') {
     response.writeHead(416, [...fields, 'Content-Range', `bytes */${sizeBytes}`, 'Content-Length', '0']);
     response.end();
-    return;
+    return true;
   }
   const span = asked ?? { start: 0, end: sizeBytes };
   fields.push('Content-Type', answer.contentType, 'Content-Length', String(span.end - span.start));
   if (asked !== undefined) fields.push('Content-Range', `bytes ${span.start}-${span.end - 1}/${sizeBytes}`);
   const { bytes, open } = answer.body;
-  if (request.method !== 'HEAD') await answer.spend?.();
-  // Opened before the head is written: what cannot be read is still a clean error.
+  // Opened before the head is written: what cannot be read is still a clean error, and takes no use.
   const stream = request.method === 'HEAD' || bytes !== undefined || open === undefined ? undefined : await open(span);
+  try {
+    if (request.method !== 'HEAD' && answer.spend !== undefined) await spendOnce(answer.spend);
+    if (!isCurrent()) {
+      stream?.destroy();
+      return false;
+    }
+  } catch (error) {
+    stream?.destroy();
+    throw error;
+  }
   response.writeHead(asked === undefined ? 200 : 206, fields);
   if (stream === undefined) {
     if (request.method === 'HEAD' || bytes === undefined) response.end();
     else response.end(asked === undefined ? bytes : bytes.subarray(span.start, span.end));
-    return;
+    return true;
   }
   await pipeline(stream, response).catch((error: unknown) => {
     if (!isGone(error)) throw error;
   });
+  return true;
 }
 
 /** True for a client that closed its connection before it had everything. */
