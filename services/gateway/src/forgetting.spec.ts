@@ -278,7 +278,7 @@ describe('a gateway', () => {
   it('answers as one that asks each time, but for five seconds at worst, whatever happens on the way', async () => {
     let [answered, remembered] = [0, 0];
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 150, size: 'max' }), async (steps) => {
         const world = new World();
         const running: Promise<void>[] = [world.lease.start()];
         for (const each of [...['grant', 'answer lease'], ...steps]) {
@@ -307,7 +307,7 @@ describe('a gateway', () => {
         expect(world.loads).toHaveLength(length);
         await world.lease.stop();
       }),
-      { numRuns: Number(process.env.VIVARIUM_RUNS ?? 400) },
+      { numRuns: Number(process.env.VIVARIUM_RUNS ?? 1_500) },
     );
     expect(answered).toBeGreaterThan(1_000);
     expect(remembered).toBeGreaterThan(100);
