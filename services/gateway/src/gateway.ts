@@ -75,6 +75,8 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
       maxHeaderSize: 16 * 1024,
       // One parser, strict: what two parsers could read differently is refused.
       insecureHTTPParser: false,
+      // Of two Hosts or Authorizations node would take the first, a proxy perhaps the last: joined they are neither.
+      joinDuplicateHeaders: true,
       noDelay: true,
     },
     listener,
