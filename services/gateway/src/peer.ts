@@ -18,12 +18,13 @@ export class Peer {
   addressOf(request: IncomingMessage): string | undefined {
     const peer = plain(request.socket.remoteAddress);
     if (peer === undefined || !this.#isTrusted(peer)) return peer;
-    const hops = String(request.headers['x-forwarded-for'] ?? '')
-      .split(',')
-      .map((hop) => plain(hop.trim()))
-      .filter((hop) => hop !== undefined && isIP(hop) !== 0);
-    // From the right: what trusted proxies added is true, the first other one is the client.
-    return hops.findLast((hop) => hop !== undefined && !this.#isTrusted(hop)) ?? hops[0] ?? peer;
+    const forwarded = String(request.headers['x-forwarded-for'] ?? '').trim();
+    if (forwarded === '') return peer;
+    const hops = forwarded.split(',').map(hopIn);
+    // From the right: what trusted proxies added is true, the first other one is the client. One that cannot be read is the
+    // client too, of an unknown address: what stands left of it may be the client's own words.
+    const client = hops.findLastIndex((hop) => hop === undefined || !this.#isTrusted(hop));
+    return hops[Math.max(client, 0)];
   }
 
   /** The Host that the client asked for. */
@@ -49,6 +50,14 @@ export class Peer {
     }
     this.#trusted.addSubnet(address, prefix, family === 6 ? 'ipv6' : 'ipv4');
   }
+}
+
+/** `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`, as proxies write it; undefined for anything else. */
+function hopIn(text: string): string | undefined {
+  const hop = text.trim();
+  const [, bracketed, v4] = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d+)?$/.exec(hop) ?? [];
+  const address = plain(bracketed ?? v4 ?? hop);
+  return address === undefined || isIP(address) === 0 ? undefined : address;
 }
 
 function plain(address: string | undefined): string | undefined {
