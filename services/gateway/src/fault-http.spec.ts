@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { FAULT_CODES, Fault } from '@vivarium/fault/fault';
+import { mintToken } from '@vivarium/token/format';
 import { type Dialect, faultAnswerOf, statusOf } from './fault-http.js';
 import { RateLimited } from './rate-limit.js';
 import { UnknownHost } from './target.js';
@@ -34,6 +36,12 @@ describe('a fault over HTTP', () => {
   ])('is told to %s clients in their way', (dialect, type, body) => {
     const answer = faultAnswerOf(new Fault('not_found', 'no <x>'), dialect, 'web');
     expect([answer.status, answer.headers['Content-Type'], answer.body]).toEqual([404, type, body]);
+  });
+
+  it.each(DIALECTS)('repeats no token that stood in the address (%s)', (dialect) => {
+    const token = mintToken(randomBytes);
+    const answer = faultAnswerOf(new Fault('not_found', `There is nothing at /t/x/${token}/y.`), dialect, 'conda');
+    expect(JSON.stringify(answer)).not.toContain(token.slice(4, 16));
   });
 
   it.each(DIALECTS)('is remembered by nobody, and never tells its cause (%s)', (dialect) => {

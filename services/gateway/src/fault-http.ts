@@ -1,5 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Fault, FaultCode } from '@vivarium/fault/fault';
+import { redactTokens } from '@vivarium/token/redact';
 import { RateLimited } from './rate-limit.js';
 import type { Family } from './target.js';
 import { UnknownHost } from './target.js';
@@ -55,7 +56,12 @@ export function faultAnswerOf(fault: Fault, dialect: Dialect, family: Family): F
   const { type, body } = bodyOf(fault, dialect, status, title);
   headers['Content-Type'] = type;
   headers['Content-Length'] = String(Buffer.byteLength(body));
-  return { status, reason: dialect === 'form-upload' ? phraseOf(fault.message) : title, headers, body };
+  return { status, reason: dialect === 'form-upload' ? phraseOf(sayable(fault)) : title, headers, body };
+}
+
+/** The message of a fault without tokens: it names what was asked for, and a token may stand anywhere in an address. */
+export function sayable({ message }: Fault): string {
+  return redactTokens(message);
 }
 
 /** Sends it; a HEAD gets the same head. */
@@ -69,7 +75,7 @@ export function sendFault(response: ServerResponse, answer: FaultAnswer, method:
 }
 
 function bodyOf(fault: Fault, dialect: Dialect, status: number, title: string): { type: string; body: string } {
-  const { message, code } = fault;
+  const [message, code] = [sayable(fault), fault.code];
   switch (dialect) {
     case 'problem':
       return {

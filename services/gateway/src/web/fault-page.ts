@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Fault } from '@vivarium/fault/fault';
 import { arrivalOf } from '../arrival.js';
-import { type FaultAnswer, faultAnswerOf } from '../fault-http.js';
+import { type FaultAnswer, faultAnswerOf, sayable } from '../fault-http.js';
 import { html } from './html.js';
 import { PAGE_HEADERS, pageOf } from './page.js';
 
@@ -18,7 +18,7 @@ export function faultPageOf(fault: Fault): FaultAnswer {
     fault.code === 'unauthenticated'
       ? html`<p>To sign in, make a token and send it with the request; <a href="/#token">the first page</a> shows how.</p>`
       : html`<p><a href="/">Go to the first page.</a></p>`;
-  const body = pageOf(reason, html`<p>${fault.message}</p>\n${hint}`);
+  const body = pageOf(reason, html`<p>${sayable(fault)}</p>\n${hint}`);
   // Not Basic: a browser would keep what is typed then, and add it to requests that other sites make it send.
   const challenge = status === 401 ? { 'WWW-Authenticate': 'Bearer realm="vivarium"' } : {};
   const length = { 'Content-Length': String(Buffer.byteLength(body)) };
