@@ -28,7 +28,7 @@ export class Generation {
   @Get(':channel/generation')
   async find(@Req() request: IncomingMessage, @Param('channel') text: string, @Query() query: Asked) {
     await this.identify.identify(request, []);
-    const channel = await this.sight.channel(request, loginIn(text));
+    const channel = await this.sight.channelFromWithin(request, loginIn(text));
     const kinds = kindsIn(query.kind);
     const at = wholeNumberIn(query, 'at') ?? channel.generation;
     const waitMs = Math.min(wholeNumberIn(query, 'wait') ?? 0, WAIT_LIMIT_MS);

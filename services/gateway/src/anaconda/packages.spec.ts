@@ -428,7 +428,7 @@ describe('the generation of a channel', () => {
     expect(gateway.others.heardOf(Channels, 'await')).toMatchObject([
       { channelId: 'a1', kind: 'conda', generation: 8n, waitMs: 100n },
     ]);
-    const now = await gateway.ask('/api/channels/alice/generation');
+    const now = await ask('GET', '/api/channels/alice/generation');
     expect(now.json()).toEqual({ generation: 9, indexed: { conda: 7, pypi: 7 }, readable: true });
   });
 
@@ -439,6 +439,17 @@ describe('the generation of a channel', () => {
     ['/api/channels/hidden/generation', 404],
   ])('is refused at %s with %d', async (path, status) => {
     expect((await ask('GET', path)).status).toBe(status);
+  });
+});
+
+describe('the generation of a channel, which moves when something hidden does,', () => {
+  it('is told to nobody but those who publish there', async () => {
+    const path = '/api/channels/alice/generation';
+    expect((await gateway.ask(path)).status).toBe(401);
+    const other = await gateway.ask(path, { headers: { Authorization: `token ${gateway.token(BOB)}` } });
+    expect([other.status, other.text]).toEqual([403, expect.stringContaining('alice')]);
+    expect(other.text).not.toContain('7');
+    expect(gateway.others.heardOf(Channels, 'await')).toEqual([]);
   });
 });
 

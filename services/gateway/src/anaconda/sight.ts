@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { hiddenChannelFault } from '@vivarium/access/admission';
+import { belongs } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
 import { Fault, isFault } from '@vivarium/fault/fault';
 import { Access, type Channel, type Reader } from '../access.js';
@@ -26,6 +27,25 @@ export class Sight {
    * reason for a token that is cut.
    */
   async channel(request: IncomingMessage, login: string): Promise<Channel> {
+    return (await this.#reader(request, login)).channel;
+  }
+
+  /**
+   * As `channel`, for what only those may know who see more than others: how often something changes tells of what is
+   * hidden. Throws Fault('unauthenticated') for an anonymous caller too, Fault('forbidden') for others.
+   */
+  async channelFromWithin(request: IncomingMessage, login: string): Promise<Channel> {
+    const { channel, admission, caller } = await this.#reader(request, login);
+    const isWithin =
+      admission.kind === 'view' &&
+      (admission.view.everything ||
+        channel.audiences.some((one) => one.visibility === 'private' && belongs(admission.view, one)));
+    if (isWithin) return channel;
+    if (caller.kind === 'anonymous') throw new Fault('unauthenticated', 'Send a token of somebody who publishes here.');
+    throw new Fault('forbidden', `Only those who publish in ${login} are told when it changes.`);
+  }
+
+  async #reader(request: IncomingMessage, login: string): Promise<Reader> {
     const { target, address } = arrivalOf(request);
     const { authorization, cookie } = request.headers;
     const shown = { pathToken: target.pathToken, authorization, cookie, overHttps: this.#overHttps };
@@ -35,7 +55,7 @@ export class Sight {
       // Uploaders look at the owner first, and their tokens may do no more than upload.
       reader = await this.#access.readerOf({ credential, channel: login, use: 'upload', address });
       readableView(reader);
-      return reader.channel;
+      return reader;
     } catch (error) {
       if (!isFault(error) || error.code !== 'forbidden') throw error;
       if (reader !== undefined && !isHidden(reader, login)) throw error;
