@@ -68,11 +68,12 @@ export class Pypi {
             ? this.#root(reader, label, request)
             : this.#project(reader, path, resource.project, request);
         }
-        // Access first, and the same for every name: the redirect must not tell what exists.
-        if (reader.admission.kind === 'deny' && !reader.admission.admitsPublic) readableView(reader);
+        // The same for every name: the redirect must not tell what exists.
+        refuseOutsiders(reader);
         return { location };
       }
       case 'upload':
+        refuseOutsiders(reader);
         throw new Fault('invalid', 'This address takes uploads by POST. The index is beside it, at ../simple/.');
       default:
         return resource satisfies never;
@@ -139,6 +140,11 @@ export class Pypi {
     });
     return hash === '' ? EMPTY : this.#objects.pypiManifest(hash);
   }
+}
+
+/** Access first: a channel of which nothing may be seen answers here as everywhere, and as one that does not exist. */
+function refuseOutsiders(reader: Reader): void {
+  if (reader.admission.kind === 'deny' && !reader.admission.admitsPublic) readableView(reader);
 }
 
 function pagesIn(manifest: PypiManifest, view: View, name: string): ProjectPages | undefined {
