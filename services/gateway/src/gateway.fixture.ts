@@ -42,6 +42,7 @@ import { mintToken } from '@vivarium/token/format';
 import { Trust } from '@vivarium/trust/trust';
 import { type GatewayPorts, openGateway } from './gateway.js';
 import { openRouter } from './router.js';
+import type { Route } from './routes.js';
 
 type CallerInit = MessageInitShape<typeof CallerSchema>;
 
@@ -119,6 +120,8 @@ export interface Running {
   readonly ports: GatewayPorts;
   readonly port: number;
   readonly secret: string;
+  /** What the router answers. */
+  readonly routes: readonly Route[];
   /** Lines of the log. */
   readonly log: string[];
   /** A token of an account that identity knows from now on. */
@@ -162,6 +165,7 @@ export async function startGateway(env: Record<string, string> = {}): Promise<Ru
     ports,
     port,
     secret,
+    routes: routing.routes,
     log: lines,
     token: (caller) => {
       const text = mintToken(randomBytes);

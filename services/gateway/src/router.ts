@@ -13,12 +13,20 @@ import { type Dialect, faultAnswerOf, sendFault } from './fault-http.js';
 import type { GatewayPorts, Router } from './gateway.js';
 import { noSuchPage } from './listener.js';
 import { gatewayModule } from './module.js';
+import { type Route, routesOf } from './routes.js';
 import { isGone } from './send.js';
 import { drain } from './uploads-drain.js';
 import { faultPageOf, wantsPage } from './web/fault-page.js';
 
+export interface OpenRouter {
+  readonly router: Router;
+  /** Everything that it answers. */
+  readonly routes: readonly Route[];
+  close(): Promise<void>;
+}
+
 /** Opens Nest's router, which answers all that is no read of an index or artifact. It listens nowhere by itself. */
-export async function openRouter(ports: GatewayPorts): Promise<{ router: Router; close(): Promise<void> }> {
+export async function openRouter(ports: GatewayPorts): Promise<OpenRouter> {
   const instance = express();
   // Set before the first route: Express reads them once. Two spellings of one address would be two ways past a rule.
   instance.set('case sensitive routing', true);
@@ -41,6 +49,7 @@ export async function openRouter(ports: GatewayPorts): Promise<{ router: Router;
         faults.answer(error, request, response);
       }
     },
+    routes: routesOf(instance),
     close: () => app.close(),
   };
 }
