@@ -161,6 +161,14 @@ describe('the bytes of a stage', () => {
     expect(gateway.others.heard).toEqual([]);
   });
 
+  it('stay when nobody can say whether they were noted, since a commit may need them', async () => {
+    gateway.others.teach(Stages, 'receive', async () => {
+      throw new Fault('unavailable', 'The answer is late. Try again.');
+    });
+    expect((await post(clientForm(Buffer.from('x')))).status).toBe(503);
+    expect(await gateway.stagedKeys()).toHaveLength(1);
+  });
+
   it('are thrown away when the stage was received by another', async () => {
     gateway.others.teach(Stages, 'receive', async () => {
       throw new Fault('conflict', 'this stage was received before');

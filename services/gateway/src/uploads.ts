@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { type BlobPorts, PORTS, type RolePorts } from '@vivarium/boot/ports';
+import { reached } from '@vivarium/boot/step';
 import { type ExpectResponse, Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
-import { Fault } from '@vivarium/fault/fault';
+import { Fault, isFault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { deriveKey } from '@vivarium/token/secret';
 import { openTicket } from '@vivarium/token/ticket';
@@ -32,12 +33,14 @@ export class Uploads {
     const stageId = openTicket(ticket, this.#key);
     const expected = await this.#stages.expect({ stageId }, await this.#asGateway());
     const staged = await this.#stage(request, expected);
+    await reached('receive-bytes');
     try {
       const { stagingKey, sha256, md5, sizeBytes } = staged;
       const received = { stageId, stagingKey, sha256, md5, sizeBytes: BigInt(sizeBytes) };
       await this.#stages.receive(received, await this.#asGateway());
     } catch (error) {
-      await this.ports.blobs.delete(staged.stagingKey);
+      // Where no answer came, the stage may name these bytes by now, and its commit needs them; if not, they are swept as strays.
+      if (isRefusal(error)) await this.ports.blobs.delete(staged.stagingKey);
       throw error;
     }
     sendCreated(response, staged);
@@ -80,6 +83,11 @@ function announcedIn(fields: ReadonlyMap<string, string>): Pick<Announced, 'size
     sizeBytes: length === undefined ? undefined : Number(length),
     md5: md5 === undefined ? undefined : Buffer.from(md5, 'base64').toString('hex'),
   };
+}
+
+/** False where nobody can say whether it was done: an answer was late, or its process died. */
+function isRefusal(error: unknown): boolean {
+  return isFault(error) && error.code !== 'unavailable' && error.code !== 'internal';
 }
 
 /** As an object store answers a form: clients look at the status only. */
