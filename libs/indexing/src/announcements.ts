@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { reached } from '@vivarium/boot/step';
 import { ChannelReadableSchema } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
@@ -55,6 +56,7 @@ export class Announcements {
       try {
         // Also when no head changed: an earlier change, perhaps of another replica, may not be known everywhere yet.
         if (await this.#options.invalidations.barrier(BARRIER_MS)) {
+          await reached('readable');
           publishEvent(bus, ChannelReadableSchema, readableSubject(channelId, kind), {
             channelId,
             kind,

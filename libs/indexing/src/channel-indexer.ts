@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import { Fault } from '@vivarium/fault/fault';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
@@ -114,6 +115,7 @@ export class ChannelIndexer {
     if (generation === from.generation && !fromNothing) return { generation, names: 0, changedHeads: 0 };
     const changedHeads = await fold.finish(generation);
     if (changedHeads === undefined) return undefined;
+    await reached('swap-after-commit');
     this.#announcements.announce(channelId, generation);
     return { generation, names: fold.names, changedHeads };
   }

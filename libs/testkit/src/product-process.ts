@@ -66,12 +66,13 @@ export class ProductProcess {
     return this.#said.join('');
   }
 
-  start(): void {
+  /** `env` is added to what the plan says, this once. */
+  start(env: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== undefined) throw new Error(`${this.plan.name} runs already`);
     const command = productCommand(this.plan.parameters);
     const child = spawn(process.execPath, command, {
       cwd: ROOT,
-      env: { ...this.plan.env },
+      env: { ...this.plan.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       // Ctrl-C at the terminal of the tests is for the tests.
       detached: true,

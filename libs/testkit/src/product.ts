@@ -51,10 +51,10 @@ export interface Product {
   command(parameters: readonly string[], options?: ClientOptions): Promise<ClientResult>;
   /** Ends a process, or all, and waits for it. */
   end(name?: string, signal?: NodeJS.Signals, limitMs?: number): Promise<readonly Exit[]>;
-  /** Starts what was ended, and waits until it is ready. */
-  start(name?: string): Promise<void>;
+  /** Starts what was ended, and waits until it is ready; `env` is added to its configuration, this once. */
+  start(name?: string, env?: Readonly<Record<string, string>>): Promise<void>;
   /** Ends and starts. */
-  restart(name?: string, signal?: NodeJS.Signals): Promise<void>;
+  restart(name?: string, signal?: NodeJS.Signals, env?: Readonly<Record<string, string>>): Promise<void>;
   /** Ends everything in good order and removes all data. */
   stop(): Promise<readonly Exit[]>;
 }
@@ -192,15 +192,15 @@ class RunningProduct implements Product {
     return Promise.all(this.#named(name).map((each) => each.end(signal, limitMs)));
   }
 
-  async start(name?: string): Promise<void> {
+  async start(name?: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
     const ended = this.#named(name).filter((each) => !each.isRunning);
-    for (const each of ended) each.start();
+    for (const each of ended) each.start(env);
     await Promise.all(ended.map((each) => each.untilReady()));
   }
 
-  async restart(name?: string, signal?: NodeJS.Signals): Promise<void> {
+  async restart(name?: string, signal?: NodeJS.Signals, env: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.end(name, signal);
-    await this.start(name);
+    await this.start(name, env);
   }
 
   stop(): Promise<readonly Exit[]> {

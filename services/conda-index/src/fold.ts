@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import { encodeManifest } from '@vivarium/conda/manifest';
 import type { FileRecord } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import type { State } from '@vivarium/indexing/channel-indexer';
@@ -78,6 +79,7 @@ export class Fold {
   /** Puts the manifests and what else is still under way, and gives what to store for it. */
   async finish(generation: number): Promise<{ readonly moves: Moves; readonly keep: () => void }> {
     const { channelId, from, objects, memory, fromNothing } = this.#options;
+    await reached('objects-before');
     const heads = await this.#readHeads();
     const moved: { place: Place; hash: string | undefined }[] = [];
     const chunks: Moves['chunks'][number][] = [];
@@ -97,6 +99,7 @@ export class Fold {
       for (const [key, { place }] of heads) if (!this.#indexes.has(key)) moved.push({ place, hash: undefined });
     }
     await objects.settled();
+    await reached('objects-after');
     const changes = [...this.#changes.values()].flatMap((places) => [...places.values()]);
     const moves = {
       channelId,

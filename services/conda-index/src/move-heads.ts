@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import type { inTransaction } from '@vivarium/db/open';
 import type { State } from '@vivarium/indexing/channel-indexer';
 import type { Place } from './place.js';
@@ -65,6 +66,7 @@ export async function moveHeads(tx: Tx, moves: Moves, retiredAt: Date): Promise<
     heads.filter(({ hash }) => hash !== undefined),
     to.generation,
   );
+  await reached('swap-before-commit');
   return true;
 }
 

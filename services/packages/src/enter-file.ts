@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { reached } from '@vivarium/boot/step';
 import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { inTransaction } from '@vivarium/db/open';
@@ -59,6 +60,7 @@ export function enter(ports: PackagesPorts, upload: Upload): Promise<Entered> {
       [stage.id, entered.fileId, entered.generation, entered.created],
     );
     if (entered.created) await useToken(ports, actor);
+    await reached('enter-before-commit');
     return entered;
   });
 }

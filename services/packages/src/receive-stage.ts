@@ -1,5 +1,6 @@
 import { checkKey } from '@vivarium/blobs/blobs';
 import { PREFIXES } from '@vivarium/blobs/keys';
+import { reached } from '@vivarium/boot/step';
 import { Fault } from '@vivarium/fault/fault';
 import { ask, type Queryable } from './query.js';
 
@@ -39,7 +40,10 @@ export async function receiveBytes(db: Queryable, stageId: string, bytes: Receiv
      WHERE id = $1 AND state = 'open' AND expires_at > $6 RETURNING 1`,
     [stageId, stagingKey, sha256, md5, sizeBytes, now],
   );
-  if (received.length > 0) return;
+  if (received.length > 0) {
+    await reached('receive-row');
+    return;
+  }
   const known = await ask(db, "SELECT 1 FROM stages WHERE id = $1 AND state <> 'open' AND expires_at > $2", [
     stageId,
     now,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Blobs } from '@vivarium/blobs/blobs';
 import { blobKey } from '@vivarium/blobs/keys';
+import { reached } from '@vivarium/boot/step';
 import type { Pool } from 'pg';
 import type { JudgedFile } from './judge-upload.js';
 import { ask } from './query.js';
@@ -31,6 +32,7 @@ export async function store(db: Pool, blobs: Blobs, stage: StageRow, file: Judge
     all.push({ sha256: metadataSha256, sizeBytes: metadata.byteLength, put: (key) => blobs.put(key, metadata) });
   }
   await pin(db, stage, [...new Set(all.map((each) => each.sha256))]);
+  await reached('pin');
   for (const bytes of all) await storeOnce(db, blobs, stage, bytes);
   return { metadataSha256 };
 }
@@ -53,6 +55,7 @@ async function storeOnce(db: Pool, blobs: Blobs, stage: StageRow, bytes: Bytes):
   const [next] = await ask<{ object: string }>(db, "SELECT nextval('blob_objects') AS object");
   const key = blobKey(sha256, Number(next?.object));
   await put(key);
+  await reached('blob');
   // The pin must still be there, and stays until the row is: without it the object may have been swept away already.
   const taken = await ask(
     db,
@@ -65,4 +68,5 @@ async function storeOnce(db: Pool, blobs: Blobs, stage: StageRow, bytes: Bytes):
   );
   // Somebody else stored the same bytes meanwhile, or ended this stage: nothing names our object.
   if (taken.length === 0) await blobs.delete(key);
+  await reached('blob-row');
 }

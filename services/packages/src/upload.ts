@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Fault, type FaultCode, isFault, isFaultCode } from '@vivarium/fault/fault';
 import { awaitReadable, indexedKinds } from './await-readable.js';
@@ -32,8 +33,11 @@ export async function publish(tools: UploadTools, stage: StageRow, message: Call
   const { ports, readability } = tools;
   const entered = enteredOf(stage) ?? (await enterStage(tools, stage, message));
   announce(ports);
+  await reached('announce');
   const change = { channelId: stage.channelId, generation: entered.generation, kinds: indexedKinds([stage.kind]) };
-  return { ...entered, readable: await awaitReadable(ports, readability, change) };
+  const readable = await awaitReadable(ports, readability, change);
+  await reached('await');
+  return { ...entered, readable };
 }
 
 async function enterStage(tools: UploadTools, stage: StageRow, message: CallerMessage): Promise<Entered> {
@@ -41,9 +45,12 @@ async function enterStage(tools: UploadTools, stage: StageRow, message: CallerMe
   refuseFailed(stage);
   try {
     const inspection = await inspect(inspector, stage);
+    await reached('inspect');
     const file = judge(stage, inspection, ports.clock());
+    await reached('judge');
     const stored = await store(ports.pool, ports.blobs, stage, file);
     const entered = await enter(ports, { stage, message, file, stored });
+    await reached('enter-after-commit');
     await dropBytes(ports, stage);
     return entered;
   } catch (error) {

@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import type { FileRecord } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import type { State } from '@vivarium/indexing/channel-indexer';
 import type { IndexingLog } from '@vivarium/indexing/loop';
@@ -72,6 +73,7 @@ export class Fold {
   /** Puts the manifests and what else is still under way, and gives what to store for it. */
   async finish(generation: number): Promise<{ readonly moves: Moves; readonly keep: () => void }> {
     const { channelId, from, objects, memory, fromNothing } = this.#options;
+    await reached('objects-before');
     const heads = await this.#readHeads();
     const moved: { label: string; hash: string | undefined }[] = [];
     const remembered: [string, Remembered][] = [];
@@ -89,6 +91,7 @@ export class Fold {
       for (const label of heads.keys()) if (!this.#indexes.has(label)) moved.push({ label, hash: undefined });
     }
     await objects.settled();
+    await reached('objects-after');
     const changes = [...this.#changes.values()].flatMap((labels) => [...labels.values()]);
     const moves = {
       channelId,

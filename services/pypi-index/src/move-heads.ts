@@ -1,3 +1,4 @@
+import { reached } from '@vivarium/boot/step';
 import type { inTransaction } from '@vivarium/db/open';
 import type { State } from '@vivarium/indexing/channel-indexer';
 import type { ProjectRow } from './stored.js';
@@ -46,6 +47,7 @@ export async function moveHeads(tx: Tx, { channelId, from, to, ...moves }: Moves
     moves.heads.filter(({ hash }) => hash !== undefined),
     to.generation,
   );
+  await reached('swap-before-commit');
   return true;
 }
 
