@@ -1,5 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { reached } from '@vivarium/boot/step';
 import {
   type CreateTokenRequest,
   type DescribeTokenRequest,
@@ -48,6 +49,7 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
       const owner = await ownerOf(this.ports, this.db, caller, organization);
       await revokeNamed(this.ports, this.db, caller, owner, which.value);
     } else await revokePresented(this.ports, this.db, caller);
+    await reached('revoke-after-commit');
     await this.ports.invalidations.barrier();
     return {};
   }
