@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CondaResource } from '@vivarium/conda/path';
+import type { Route } from '@vivarium/gateway/routes';
+import type { PypiResource } from '@vivarium/pypi/path';
+import type { Product } from '@vivarium/testkit/product';
+import pg from 'pg';
+
+/** What is asked for. Names of a hidden thing and of a missing one are of one length, so that only the name can differ. */
+export interface Place {
+  readonly channel: string;
+  readonly package: string;
+  /** Of the wheel. */
+  readonly sha256: string;
+  /** Of the shard. */
+  readonly shard: string;
+}
+
+/** One address that the product answers: a route of its router, or a kind of read. */
+export interface Address {
+  readonly method: string;
+  /** As it stands in the table. */
+  readonly shape: string;
+  /** The path, filled in. */
+  at(place: Place): string;
+  /** Whether the path says which channel is meant. */
+  readonly isPlaced: boolean;
+}
+
+const CONDA: Readonly<Record<CondaResource['kind'], readonly string[]>> = {
+  repodata: ['noarch/repodata.json', 'noarch/repodata.json.zst'],
+  'shard-index': ['noarch/repodata_shards.msgpack.zst'],
+  shard: ['noarch/shards/{shard}.msgpack.zst'],
+  'run-exports': ['noarch/run_exports.json', 'noarch/run_exports.json.zst'],
+  artifact: ['noarch/{package}-1.0-0.conda'],
+  channeldata: ['channeldata.json'],
+  notices: ['notices.json'],
+  absent: ['noarch/{package}.txt'],
+};
+
+const PYPI: Readonly<Record<PypiResource['kind'], readonly string[]>> = {
+  root: ['', '/', '/simple', '/simple/'],
+  project: ['/{package}', '/simple/{package}', '/simple/{package}/', '/simple/{package}/{package}/'],
+  file: ['/files/{sha256}/{package}-1.0-py3-none-any.whl', '/files/{sha256}/{package}-1.0-py3-none-any.whl.metadata'],
+  upload: ['/legacy/'],
+};
+
+/** Every kind of read, with and without a label, where it has one. */
+export function readAddresses(): readonly Address[] {
+  const labels = ['', '/label/main'];
+  const conda = Object.values(CONDA)
+    .flat()
+    .flatMap((end) => labels.map((label) => `/conda/{channel}${label}/${end}`));
+  // Without the prefix, as conda asks at the bare address of the server.
+  const bare = ['/{channel}/noarch/repodata.json', '/{channel}/noarch/{package}-1.0-0.conda'];
+  const pypi = Object.values(PYPI)
+    .flat()
+    .map((end) => `/pypi/{channel}${end}`);
+  const labelled = [...PYPI.root.slice(2), ...PYPI.project.slice(1), ...PYPI.file].map(
+    (end) => `/pypi/{channel}/label/main${end}`,
+  );
+  return [...conda, ...bare, ...pypi, ...labelled].map((shape) => ({
+    method: 'GET',
+    shape,
+    at: (place) => filled(shape, place),
+    isPlaced: true,
+  }));
+}
+
+const PARAMETERS: Readonly<Record<string, string>> = {
+  ':channel': '{channel}',
+  ':owner': '{channel}',
+  ':login': '{channel}',
+  ':organization': '{channel}',
+  ':package': '{package}',
+  ':version': '1.0',
+  ':ticket': `${'0'.repeat(32)}-${'0'.repeat(64)}`,
+  '*basename': 'noarch/{package}-1.0-0.conda',
+  '*name': 'no-such-token',
+};
+
+/** The address of a route. Throws an Error for a parameter that is not known here: what stands for it must be thought of. */
+export function routeAddress({ method, path }: Route): Address {
+  const shape = path.replace(/[:*]\w+/g, (name) => {
+    const value = PARAMETERS[name];
+    if (value === undefined) throw new Error(`nobody said what to ask for at "${name}" of ${method} ${path}`);
+    return value;
+  });
+  return { method, shape: path, at: (place) => filled(shape, place), isPlaced: shape.includes('{') };
+}
+
+function filled(shape: string, place: Place): string {
+  return shape.replace(/\{(channel|package|sha256|shard)\}/g, (_, name: keyof Place) => place[name]);
+}
+
+/** What every change is sent with: all that some route wants, so that it is the asker who is refused and not the form. */
+export const CHANGE = JSON.stringify({
+  distribution_type: 'conda',
+  dist_id: '0'.repeat(32),
+  note: '',
+  login: 'swept-login',
+  password: 'a long password of nobody',
+  email: 'swept@example.org',
+  public: true,
+  visibility: 'public',
+  public_attrs: { summary: 'swept' },
+});
+
+const BOUNDARY = 'swept';
+const PARTS: readonly (readonly [string, string])[] = [
+  ['name="stage"', '0'.repeat(32)],
+  ['name="content"; filename="swept-1.0-py3-none-any.whl"', 'bytes'],
+  ['name="file"; filename="swept-1.0-0.conda"', 'bytes'],
+];
+
+/** The same for the routes that take forms. */
+export const FORM = {
+  type: `multipart/form-data; boundary=${BOUNDARY}`,
+  body: `${PARTS.map(([name, value]) => `--${BOUNDARY}\r\nContent-Disposition: form-data; ${name}\r\n\r\n${value}\r\n`).join('')}--${BOUNDARY}--\r\n`,
+};
+
+/** Spellings of one path that some reader may take for it. `name` is what stands for the thing asked for. */
+export const SPELLINGS: Readonly<Record<string, (path: string, name: string) => string>> = {
+  'percent-encoded letter': (path, name) => path.replaceAll(name, `%${hexOf(name)}${name.slice(1)}`),
+  'percent-encoded letter, capitals': (path, name) =>
+    path.replaceAll(name, `%${hexOf(name).toUpperCase()}${name.slice(1)}`),
+  'encoded twice': (path, name) => path.replaceAll(name, `%25${hexOf(name)}${name.slice(1)}`),
+  'encoded slash': (path, name) => path.replaceAll(`/${name}`, `%2f${name}`),
+  'encoded slash, twice': (path, name) => path.replaceAll(`/${name}`, `%252f${name}`),
+  backslash: (path, name) => path.replaceAll(`/${name}`, `\\${name}`),
+  'encoded backslash': (path, name) => path.replaceAll(`/${name}`, `%5c${name}`),
+  'two slashes': (path, name) => path.replaceAll(`/${name}`, `//${name}`),
+  'slash at the end': (path) => `${path}/`,
+  'upper case': (path, name) => path.replaceAll(name, name.toUpperCase()),
+  'path parameter': (path, name) => path.replaceAll(name, `${name};x`),
+  'path parameter at the end': (path) => `${path};x=1`,
+  'dot segment': (path, name) => path.replaceAll(`/${name}`, `/./${name}`),
+  'encoded dot segment': (path, name) => path.replaceAll(`/${name}`, `/%2e/${name}`),
+  'there and back': (path, name) => path.replaceAll(`/${name}`, `/opened/../${name}`),
+  'there and back, encoded': (path, name) => path.replaceAll(`/${name}`, `/opened/%2e%2e/${name}`),
+  'null at the end': (path) => `${path}%00`,
+  'null in the middle': (path, name) => path.replaceAll(name, `${name}%00`),
+  'question mark, encoded': (path) => `${path}%3f`,
+  'hash, encoded': (path) => `${path}%23`,
+  'space at the end': (path) => `${path}%20`,
+  'full-width letter': (path, name) =>
+    path.replaceAll(name, `%EF%BD%${(0x80 + name.charCodeAt(0) - 0x60).toString(16)}${name.slice(1)}`),
+  query: (path, name) => `${path}?channel=${name}&owner=${name}&package=${name}`,
+};
+
+function hexOf(name: string): string {
+  return name.charCodeAt(0).toString(16);
+}
+
+/** Makes the packages of a channel private unless their makers say otherwise. No address does so yet. */
+export async function closeChannel(product: Product, login: string): Promise<void> {
+  const client = new pg.Client({ connectionString: product.env.DATABASE_URL ?? (await embeddedUrl(product)) });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query(
+      `UPDATE packages.channels SET default_visibility = 'private' WHERE login = $1`,
+      [login],
+    );
+    if (rowCount !== 1) throw new Error(`${rowCount} channels are called ${login}`);
+  } finally {
+    await client.end();
+  }
+}
+
+async function embeddedUrl({ env }: Product): Promise<string> {
+  const folder = join(env.DATA_DIR ?? '', 'postgres');
+  const password = (await readFile(join(folder, 'password'), 'utf8')).trim();
+  const port = (await readFile(join(folder, 'data', 'postmaster.pid'), 'utf8')).split('\n')[3]?.trim();
+  return `postgres://vivarium:${encodeURIComponent(password)}@127.0.0.1:${port}/vivarium`;
+}
