@@ -9,6 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([plain.stop(), proxied.stop()]));
 
+const LIMITED = { accountId: 'a1', login: 'alice', accountKind: 'user', scopes: ['all'] };
 const INDEX = '/conda/alice/noarch/notices.txt';
 
 /** Sends lines as they are, and gives the statuses of all that comes back until the connection is closed. */
@@ -55,7 +56,7 @@ describe('a client behind a proxy', () => {
   const elsewhere = { cidrs: ['10.0.0.0/8', '127.0.0.0/8'] };
 
   it('cannot push what the proxy adds out of the request', async () => {
-    const token = proxied.token({ ...ALICE, restrictions: elsewhere });
+    const token = proxied.token({ ...LIMITED, restrictions: elsewhere });
     const junk = Array.from({ length: 300 }, (_, at) => `X-${at}: 1`);
     const asked = (...lines: string[]) =>
       requestOf(['Host: vivarium.test', `Authorization: token ${token}`, ...lines], INDEX);
@@ -69,7 +70,7 @@ describe('a client behind a proxy', () => {
   });
 
   it('says nothing about itself where no proxy is trusted', async () => {
-    const token = plain.token({ ...ALICE, restrictions: { cidrs: ['10.0.0.0/8'] } });
+    const token = plain.token({ ...LIMITED, restrictions: { cidrs: ['10.0.0.0/8'] } });
     for (const line of ['X-Forwarded-For: 10.1.2.3', 'Forwarded: for=10.1.2.3', 'X-Real-IP: 10.1.2.3']) {
       const lines = ['Host: vivarium.test', `Authorization: token ${token}`, line];
       expect(await statusesOf(plain.port, requestOf(lines))).toEqual([403]);
