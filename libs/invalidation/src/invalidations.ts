@@ -49,7 +49,8 @@ export function addInvalidation(tx: Transaction, service: string, facts: readonl
 }
 
 const LEASE_MS = 5_000;
-const BARRIER_MS = 5_000;
+// Longer than any lease: whoever does not acknowledge has lost it by then.
+const BARRIER_MS = LEASE_MS + 1_000;
 
 /**
  * How one service makes others forget: facts that change are named in the transaction that changes them, announced in order

@@ -8,6 +8,7 @@ import {
   type RevokeTokenRequest,
   Tokens as TokensContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { callerOf } from './acting.js';
@@ -50,8 +51,8 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
       await revokeNamed(this.ports, this.db, caller, owner, which.value);
     } else await revokePresented(this.ports, this.db, caller);
     await reached('revoke-after-commit');
-    await this.ports.invalidations.barrier();
-    return {};
+    if (await this.ports.invalidations.barrier()) return {};
+    throw new Fault('unavailable', 'The token is revoked, but a gateway may not have heard of it for some seconds.');
   }
 
   async describe(_request: DescribeTokenRequest, call: Call) {

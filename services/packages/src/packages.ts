@@ -8,6 +8,7 @@ import {
   Packages as PackagesContract,
   type UpdatePackageRequest,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { missingPackage, readablePackage, readerIn } from './actor.js';
@@ -61,7 +62,11 @@ export class Packages implements HandlerOf<typeof PackagesContract> {
     const { ports } = this;
     const reader = await readerIn(ports, call, request.channel, 'upload');
     const change = await changeChannel(ports, reader, (tx, actor) => updatePackage(tx, ports, actor, request));
-    const readable = change === undefined || (await this.#settled(reader.channel.id, change));
+    const [readable] = await Promise.all([
+      change === undefined || this.#settled(reader.channel.id, change),
+      // Also when it was so before: who asks again may have been told that it was not known to all.
+      request.visibility === '' || this.#forgotten(),
+    ]);
     const row = await findPackage(ports.pool, reader.channel.id, request.name);
     if (row === undefined) throw missingPackage(reader.channel.login, request.name);
     return { package: await packageMessageOf(ports.pool, reader.channel.login, row), readable };
@@ -76,6 +81,12 @@ export class Packages implements HandlerOf<typeof PackagesContract> {
     });
     await this.#settled(reader.channel.id, removal);
     return {};
+  }
+
+  /** Waits until no gateway remembers what was visible before. Throws Fault('unavailable') while one may. */
+  async #forgotten(): Promise<void> {
+    if (await this.ports.invalidations.barrier()) return;
+    throw new Fault('unavailable', 'The change is made, but a gateway may not have heard of it yet. Ask again.');
   }
 
   async #settled(channelId: string, change: { readonly generation: number; readonly kinds: readonly string[] }) {
