@@ -37,6 +37,7 @@ interface Row {
   readonly audience: Audience;
   readonly touched: string;
   readonly fileSha256: string;
+  readonly isRemoved: boolean;
   readonly labels: readonly string[];
   readonly uploadedAt: Date;
   readonly blobKey: string | null;
@@ -48,7 +49,7 @@ interface Row {
 // removed file is gone once its name is retaken, whatever label or digest was asked for.
 const AT = `
 SELECT c.generation, f.package_id AS "packageId", p.name, p.pypi_name AS "pypiName", p.audience, p.touched,
-  f.sha256 AS "fileSha256", f.uploaded_at AS "uploadedAt", b.object_key AS "blobKey", b.sha256, b.size_bytes AS "sizeBytes",
+  f.sha256 AS "fileSha256", f.removed_at IS NOT NULL AS "isRemoved", f.uploaded_at AS "uploadedAt", b.object_key AS "blobKey", b.sha256, b.size_bytes AS "sizeBytes",
   coalesce((SELECT jsonb_agg(l.label) FROM file_labels l WHERE l.file_id = f.id), '[]') AS labels
 FROM channels c
 LEFT JOIN LATERAL (
@@ -83,5 +84,7 @@ export async function findFileAt(db: Queryable, question: AtQuestion, view: View
     audience,
     name,
   };
-  return { file, version: { tag: `package:${row.packageId}`, version: Number(row.touched) } };
+  // Its name may be retaken in another package, made anew under the same name: any change of the channel may be that.
+  const version = row.isRemoved ? absent.version : { tag: `package:${row.packageId}`, version: Number(row.touched) };
+  return { file, version };
 }
