@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Product, startProduct } from '@vivarium/testkit/product';
+import { ProductProcess } from '@vivarium/testkit/product-process';
+import { findProgram, freePort } from '@vivarium/testkit/programs';
+import { Watchdog } from '@vivarium/testkit/watchdog';
+import { type Answered, ask } from './ask.js';
+import { NatsProxy } from './nats-proxy.js';
+
+/** True if this machine has what separate services and two gateways need. */
+export const hasNats = process.env.TEST_NATS_URL !== undefined || findProgram('nats-server') !== undefined;
+
+/**
+ * The product as separate services, with a second gateway that reaches NATS through a proxy. Changes are made through the
+ * first gateway, `product.url`; the second is where they must hold.
+ */
+export class TwoGateways {
+  readonly product: Product;
+  readonly proxy: NatsProxy;
+  readonly second: ProductProcess;
+  readonly #watchdog: Watchdog;
+
+  private constructor(product: Product, proxy: NatsProxy, second: ProductProcess, watchdog: Watchdog) {
+    this.product = product;
+    this.proxy = proxy;
+    this.second = second;
+    this.#watchdog = watchdog;
+  }
+
+  static async start(): Promise<TwoGateways> {
+    const product = await startProduct({ target: 'services', gateways: 1 });
+    const proxy = await NatsProxy.open(product.env.NATS_URL ?? '');
+    const port = await freePort();
+    const env = { ...product.env, PORT: String(port), NATS_URL: proxy.url, METRICS_PORT: '0' };
+    const watchdog = new Watchdog();
+    const { host } = new URL(product.url);
+    const second = new ProductProcess({ name: 'second gateway', parameters: ['gateway'], env, port, host }, watchdog);
+    second.start();
+    await second.untilReady();
+    return new TwoGateways(product, proxy, second, watchdog);
+  }
+
+  async stop(): Promise<void> {
+    this.proxy.mend();
+    await this.second.end();
+    await this.#watchdog.release();
+    await this.proxy.close();
+    await this.product.stop();
+  }
+
+  /** One request to the second gateway. */
+  askSecond(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answered> {
+    return ask(`http://127.0.0.1:${this.second.plan.port}${path}`, {
+      headers: { Host: this.second.plan.host, ...headers },
+    });
+  }
+
+  askFirst(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answered> {
+    return ask(this.product.url + path, { headers });
+  }
+
+  /** Asks the second gateway for these without a pause, until `stop` gives what was answered. */
+  poll(paths: readonly string[]): Poll {
+    return new Poll((path) => this.askSecond(path), paths);
+  }
+
+  /** Resolves when the second gateway answers the path with the status. Throws an Error after `withinMs`. */
+  async untilSecond(path: string, status: number, withinMs = 15_000): Promise<void> {
+    const end = performance.now() + withinMs;
+    for (;;) {
+      const last = await this.askSecond(path);
+      if (last.status === status) return;
+      if (performance.now() > end) throw new Error(`${path} is ${last.status} after ${withinMs} ms: ${last.text()}`);
+      await sleep(50);
+    }
+  }
+}
+
+interface Sample {
+  readonly path: string;
+  readonly beganMs: number;
+  readonly endedMs: number;
+  /** 0: no answer. */
+  readonly status: number;
+}
+
+/** Many requests, one after the other for each path. */
+export class Poll {
+  readonly samples: Sample[] = [];
+  readonly #loops: Promise<unknown>;
+  #isStopped = false;
+
+  constructor(askFor: (path: string) => Promise<Answered>, paths: readonly string[]) {
+    this.#loops = Promise.all(
+      paths.map(async (path) => {
+        while (!this.#isStopped) {
+          const beganMs = performance.now();
+          const status = await askFor(path).then(
+            (answered) => answered.status,
+            () => 0,
+          );
+          this.samples.push({ path, beganMs, endedMs: performance.now(), status });
+          await sleep(5);
+        }
+      }),
+    );
+  }
+
+  async stop(): Promise<readonly Sample[]> {
+    this.#isStopped = true;
+    await this.#loops;
+    return this.samples;
+  }
+
+  /** When the last 200 was received; undefined if there was none. */
+  get lastServedMs(): number | undefined {
+    return this.samples.findLast(({ status }) => status === 200)?.endedMs;
+  }
+}
