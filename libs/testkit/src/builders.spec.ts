@@ -105,12 +105,14 @@ print(json.dumps({
     const repodata = { info: { subdir }, packages: {}, 'packages.conda': packages, repodata_version: 1 };
     await writeFile(join(channel, subdir, 'repodata.json'), JSON.stringify(repodata));
     const script = `
-import asyncio, sys
+import asyncio, os, sys
 from rattler import solve, install
 async def main():
     records = await solve(sources=[sys.argv[1]], specs=["inst"], platforms=["noarch"])
     await install(records, target_prefix=sys.argv[2])
-asyncio.run(main())`;
+asyncio.run(main())
+# The interpreter is left at once: the extension's threads sometimes crash it on the ordinary way out.
+os._exit(0)`;
     const prefix = join(folder, 'prefix');
     const result = await runClient(bin('python'), ['-c', script, `file://${channel}`, prefix]);
     expect(result).toMatchObject({ code: 0 });
