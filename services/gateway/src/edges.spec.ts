@@ -21,7 +21,7 @@ function statusesOf(port: number, text: string): Promise<readonly number[]> {
       heard += part;
     });
     socket.on('error', reject);
-    socket.on('close', () => resolve([...heard.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))));
+    socket.on('close', () => resolve([...heard.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))));
   });
 }
 
