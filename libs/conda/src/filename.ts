@@ -22,7 +22,7 @@ export interface CondaFilename {
 export function parseCondaFilename(text: string): CondaFilename {
   const refuse = (reason: string): never => {
     const shown = JSON.stringify(text.slice(0, 240));
-    throw new Fault('invalid', `${shown} is not the file name of a conda package: ${reason}.`);
+    throw new Fault('invalid', `${shown} is not the file name of a conda package: ${reason}. Rename it.`);
   };
   if (text.length > MAX_FILENAME_CHARACTERS) return refuse(`it is longer than ${MAX_FILENAME_CHARACTERS} characters`);
   const format = text.endsWith('.conda') ? 'conda' : text.endsWith('.tar.bz2') ? 'tar.bz2' : undefined;

@@ -40,7 +40,7 @@ function textOf(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new Fault('invalid', `${name} is not UTF-8.`, { cause });
+    throw new Fault('invalid', `${name} is not UTF-8. Mend it and upload again.`, { cause });
   }
 }
 
@@ -48,7 +48,7 @@ function parseText(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new Fault('invalid', `${name} is not JSON.`, { cause });
+    throw new Fault('invalid', `${name} is not JSON. Mend it and upload again.`, { cause });
   }
 }
 
@@ -64,7 +64,8 @@ function checkKeys(text: string, name: string, maxDepth: number): void {
       if (word.includes('\\u')) checkText(JSON.parse(word), name);
       if (isKeyEnd(text, token.lastIndex)) addKey(open.at(-1), JSON.parse(word), name);
     }
-    if (open.length > maxDepth) throw new Fault('invalid', `${name} is nested deeper than ${maxDepth} levels.`);
+    if (open.length > maxDepth)
+      throw new Fault('invalid', `${name} is nested deeper than ${maxDepth} levels. Mend it and upload again.`);
   }
 }
 

@@ -32,7 +32,10 @@ export interface MatchSpec {
  */
 export function parseMatchSpec(text: string): MatchSpec {
   const refuse = (reason: string): never => {
-    throw new Fault('invalid', `The dependency ${JSON.stringify(text.slice(0, 200))} cannot be read: ${reason}.`);
+    throw new Fault(
+      'invalid',
+      `The dependency ${JSON.stringify(text.slice(0, 200))} cannot be read: ${reason}. Mend the recipe and build again.`,
+    );
   };
   if (text.length > MAX_SPEC_CHARACTERS) return refuse(`it is longer than ${MAX_SPEC_CHARACTERS} characters`);
   if (/[[\]]/.test(text)) return refuse('bracket forms are not allowed in a package; write "name version build"');

@@ -128,5 +128,8 @@ function requireFilename(text: string): void {
 }
 
 function refusal(text: string, reason: string): Fault {
-  return new Fault('invalid', `The file name ${JSON.stringify(text.slice(0, 120))} is refused: ${reason}.`);
+  return new Fault(
+    'invalid',
+    `The file name ${JSON.stringify(text.slice(0, 120))} is refused: ${reason}. Rename it, or build it again.`,
+  );
 }

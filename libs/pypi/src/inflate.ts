@@ -35,12 +35,16 @@ export async function* inflateRange(
     }
   } catch (cause) {
     if (isZlibError(cause)) {
-      throw new Fault('invalid', 'The archive is damaged: a compressed part cannot be unpacked.', { cause });
+      throw new Fault(
+        'invalid',
+        'The archive is damaged: a compressed part cannot be unpacked. Build or upload it again.',
+        { cause },
+      );
     }
     throw cause;
   }
   if (engine.bytesWritten !== end - start) {
-    throw new Fault('invalid', 'The archive has bytes behind the end of a compressed part.');
+    throw new Fault('invalid', 'The archive has bytes behind the end of a compressed part. Build it again.');
   }
 }
 
@@ -63,7 +67,10 @@ export async function* verified(
 }
 
 function lie(name: string, what: string): Fault {
-  return new Fault('invalid', `The archive gives a wrong ${what} for ${JSON.stringify(name.slice(0, 200))}.`);
+  return new Fault(
+    'invalid',
+    `The archive gives a wrong ${what} for ${JSON.stringify(name.slice(0, 200))}. Build it again.`,
+  );
 }
 
 function isZlibError(error: unknown): boolean {

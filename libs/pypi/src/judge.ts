@@ -61,7 +61,7 @@ export function judgePypi(upload: {
   if (requiresPython !== undefined && !isSpecifierSet(requiresPython)) {
     throw new Fault(
       'invalid',
-      `${source} of ${filename} says Requires-Python: ${quoted(requiresPython)}, which is not a version specifier such as ">=3.9".`,
+      `${source} of ${filename} says Requires-Python: ${quoted(requiresPython)}, which is not a version specifier such as ">=3.9". Mend it and build again.`,
     );
   }
   return {
@@ -98,9 +98,15 @@ export function projectFileOf(
 
 function requireName(text: string, expected: string, place: string): void {
   if (!isProjectName(text))
-    throw new Fault('invalid', `${place} gives the name ${quoted(text)}, which is no project name.`);
+    throw new Fault(
+      'invalid',
+      `${place} gives the name ${quoted(text)}, which is no project name. Mend it and build again.`,
+    );
   if (normalizeProjectName(text) !== expected) {
-    throw new Fault('invalid', `${place} gives the name ${quoted(text)}, but the file name says "${expected}".`);
+    throw new Fault(
+      'invalid',
+      `${place} gives the name ${quoted(text)}, but the file name says "${expected}". Rename the file, or build it again.`,
+    );
   }
 }
 
@@ -108,11 +114,14 @@ function requireVersion(text: string, expected: string, place: string): void {
   if (!isPep440(text)) {
     throw new Fault(
       'invalid',
-      `${place} gives the version ${quoted(text)}, which installers do not accept: see PEP 440.`,
+      `${place} gives the version ${quoted(text)}, which installers do not accept: see PEP 440. Mend it and build again.`,
     );
   }
   if (!versionsEqual(text, expected)) {
-    throw new Fault('invalid', `${place} gives the version ${quoted(text)}, but the file name says "${expected}".`);
+    throw new Fault(
+      'invalid',
+      `${place} gives the version ${quoted(text)}, but the file name says "${expected}". Rename the file, or build it again.`,
+    );
   }
 }
 

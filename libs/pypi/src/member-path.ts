@@ -11,7 +11,10 @@ const MAX_DEPTH = 64;
 export function requireMemberPath(path: string): void {
   const reason = reasonAgainst(path);
   if (reason === undefined) return;
-  throw new Fault('invalid', `The archive holds the member ${JSON.stringify(path.slice(0, 200))}, which ${reason}.`);
+  throw new Fault(
+    'invalid',
+    `The archive holds the member ${JSON.stringify(path.slice(0, 200))}, which ${reason}. Rename it and build again.`,
+  );
 }
 
 function reasonAgainst(path: string): string | undefined {
@@ -65,6 +68,6 @@ export class MemberPaths {
 function twice(path: string): Fault {
   return new Fault(
     'invalid',
-    `The archive holds ${JSON.stringify(path.slice(0, 200))} twice, or as both file and folder.`,
+    `The archive holds ${JSON.stringify(path.slice(0, 200))} twice, or as both file and folder. Keep one and build again.`,
   );
 }

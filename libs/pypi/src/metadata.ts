@@ -123,7 +123,7 @@ function splitFields(text: string): { readonly fields: Fields; readonly body: st
     if (colon === 0 || line.startsWith('From ')) {
       throw new Fault(
         'invalid',
-        `The metadata holds the line ${JSON.stringify(line.slice(0, 40))}, which is no field.`,
+        `The metadata holds the line ${JSON.stringify(line.slice(0, 40))}, which is no field. Remove it.`,
       );
     }
     if (line.startsWith(' ') || line.startsWith('\t')) {
@@ -183,7 +183,7 @@ function single(fields: Fields, field: string): string | undefined {
 
 function required(fields: Fields, field: string): string {
   const value = single(fields, field.toLowerCase());
-  if (value === undefined) throw new Fault('invalid', `The metadata has no field "${field}".`);
+  if (value === undefined) throw new Fault('invalid', `The metadata has no field "${field}". Add it and build again.`);
   return value;
 }
 
@@ -195,7 +195,7 @@ function metadataVersionOf(text: string): string {
   if (!/^[12]\.[0-9]{1,3}$/.test(text)) {
     throw new Fault(
       'invalid',
-      `Metadata-Version ${JSON.stringify(text.slice(0, 40))} is not known here: 1.x and 2.x are.`,
+      `Metadata-Version ${JSON.stringify(text.slice(0, 40))} is not known here: 1.x and 2.x are. Build it with one of them.`,
     );
   }
   return text;

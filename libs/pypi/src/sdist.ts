@@ -182,7 +182,10 @@ function noPkgInfo(path: string): Fault {
 }
 
 function leaves({ name, linkname }: TarMember): Fault {
-  return new Fault('invalid', `The link ${quoted(name)} to ${quoted(linkname)} leads outside of the archive's files.`);
+  return new Fault(
+    'invalid',
+    `The link ${quoted(name)} to ${quoted(linkname)} leads outside of the archive's files. Remove it.`,
+  );
 }
 
 function quoted(text: string): string {

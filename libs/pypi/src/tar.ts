@@ -235,7 +235,11 @@ function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new Fault('invalid', 'The tar archive is refused: it holds a name that is not UTF-8.', { cause });
+    throw new Fault(
+      'invalid',
+      'The tar archive is refused: it holds a name that is not UTF-8. Rename it and build again.',
+      { cause },
+    );
   }
 }
 

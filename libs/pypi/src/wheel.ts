@@ -86,7 +86,7 @@ function requireWheelVersion(bytes: Uint8Array): void {
   if (version === undefined || versions.length > 1 || !/^1\.[0-9]{1,3}$/.test(version)) {
     throw new Fault(
       'invalid',
-      `WHEEL says Wheel-Version ${JSON.stringify(versions.join(' and ').slice(0, 40))}; only 1.x is known.`,
+      `WHEEL says Wheel-Version ${JSON.stringify(versions.join(' and ').slice(0, 40))}; only 1.x is known. Build it again.`,
     );
   }
 }
@@ -129,7 +129,7 @@ async function requireDigests(
 function wheelRefusal(filename: string, reason: string): Fault {
   return new Fault(
     'invalid',
-    `${filename} is refused: a wheel has exactly one *.dist-info folder, named after its package and version, but ${reason}.`,
+    `${filename} is refused: a wheel has exactly one *.dist-info folder, named after its package and version, but ${reason}. Build it again.`,
   );
 }
 

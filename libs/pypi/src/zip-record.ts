@@ -206,7 +206,11 @@ function decoded(raw: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
   } catch (cause) {
-    throw new Fault('invalid', 'The zip archive is refused: the name of a member is not UTF-8.', { cause });
+    throw new Fault(
+      'invalid',
+      'The zip archive is refused: the name of a member is not UTF-8. Rename it and build again.',
+      { cause },
+    );
   }
 }
 
