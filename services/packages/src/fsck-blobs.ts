@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isFault } from '@vivarium/fault/fault';
-import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck.js';
+import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck-options.js';
 import { ask } from './query.js';
 
 interface BlobRow {

@@ -2,7 +2,7 @@ import { type Audience, audienceOf, type Grant, type Visibility } from '@vivariu
 import { floorKey } from '@vivarium/blobs/keys';
 import { inTransaction } from '@vivarium/db/open';
 import { Fault, isFault } from '@vivarium/fault/fault';
-import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck.js';
+import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck-options.js';
 import { type Change, lockChannel, nextGeneration } from './next-generation.js';
 import { ask, type Queryable } from './query.js';
 

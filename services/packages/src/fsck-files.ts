@@ -1,5 +1,5 @@
-import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck.js';
 import { checkObjects } from './fsck-blobs.js';
+import type { Checked, CheckOptions, CheckPorts, Difference } from './fsck-options.js';
 import { ask } from './query.js';
 
 interface FileFacts {

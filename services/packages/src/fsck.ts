@@ -2,36 +2,7 @@ import { Fault } from '@vivarium/fault/fault';
 import { checkBlobs } from './fsck-blobs.js';
 import { checkChannel } from './fsck-channel.js';
 import { checkFiles } from './fsck-files.js';
-import type { PackagesPorts } from './ports.js';
-
-/** Two places that should say the same and do not. */
-export interface Difference {
-  /** A sentence with the values. */
-  readonly what: string;
-  readonly remedy: string;
-  readonly repaired?: boolean;
-}
-
-export interface CheckOptions {
-  /** Empty: all blobs, whoever they belong to. */
-  readonly channelId: string;
-  /** Of a channel: look at the objects of its files too. */
-  readonly objects: boolean;
-  /** Hash the objects, too. */
-  readonly bytes: boolean;
-  readonly repair: boolean;
-  /** Cursor of the page before. */
-  readonly after: string;
-}
-
-export interface Checked {
-  readonly differences: readonly Difference[];
-  readonly lookedAt: Readonly<Record<string, number>>;
-  /** Empty after the last page. */
-  readonly next: string;
-}
-
-export type CheckPorts = Pick<PackagesPorts, 'pool' | 'blobs' | 'invalidations'>;
+import type { Checked, CheckOptions, CheckPorts } from './fsck-options.js';
 
 /**
  * Compares what the service keeps with itself and with the blob store, page by page, while everything goes on: what looks

@@ -1,6 +1,6 @@
 import { inTransaction } from '@vivarium/db/open';
 import { ask } from './query.js';
-import type { SweepOptions, SweepPorts, Swept } from './sweep.js';
+import type { SweepOptions, SweepPorts, Swept } from './sweep-options.js';
 
 const PAGE = 5_000;
 const BATCH = 100;

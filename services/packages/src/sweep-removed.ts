@@ -1,5 +1,5 @@
 import { ask } from './query.js';
-import type { SweepOptions, SweepPorts, Swept } from './sweep.js';
+import type { SweepOptions, SweepPorts, Swept } from './sweep-options.js';
 
 // As long as a removed file answers at its address, and a removed package says who may read what caches still link to.
 const KEPT = "interval '7 days'";

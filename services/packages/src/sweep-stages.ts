@@ -1,5 +1,5 @@
 import { ask } from './query.js';
-import type { SweepOptions, SweepPorts, Swept } from './sweep.js';
+import type { SweepOptions, SweepPorts, Swept } from './sweep-options.js';
 
 const BATCH = 100;
 // A commit that began just before the end has an hour to finish.

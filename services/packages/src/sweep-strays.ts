@@ -1,6 +1,6 @@
 import { blobOf, PREFIXES } from '@vivarium/blobs/keys';
 import { ask } from './query.js';
-import type { SweepOptions, SweepPorts, Swept } from './sweep.js';
+import type { SweepOptions, SweepPorts, Swept } from './sweep-options.js';
 
 interface Listed {
   readonly key: string;
