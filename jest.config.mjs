@@ -1,8 +1,11 @@
 import { swcOptions } from './scripts/swc-options.mjs';
 
-// VIVARIUM_SUITE narrows what is found: `unit` is everything that does not start the whole product, `e2e` is the rest.
+// VIVARIUM_SUITE narrows what is found: `unit` is everything that does not start the whole product, `e2e` is what does, and
+// `long` what takes too long to be run each time.
 const suite = process.env.VIVARIUM_SUITE ?? 'all';
 const endToEnd = '<rootDir>/services/platform/e2e/';
+const longForms = '<rootDir>/services/platform/long/';
+const folders = { e2e: endToEnd, long: longForms };
 
 // Sources are tested as they are: SWC transpiles, workspace imports resolve to sources by the `source` condition.
 export default {
@@ -11,8 +14,8 @@ export default {
   testTimeout: 30_000,
   testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
   roots: ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/scripts'],
-  testMatch: suite === 'e2e' ? [`${endToEnd}**/*.spec.ts`] : ['**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', ...(suite === 'unit' ? [endToEnd] : [])],
+  testMatch: [`${folders[suite] ?? ''}**/*.spec.ts`],
+  testPathIgnorePatterns: ['/node_modules/', ...(suite === 'unit' ? Object.values(folders) : [])],
   modulePathIgnorePatterns: ['<rootDir>/(libs|services)/[^/]+/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },

@@ -1,7 +1,8 @@
 // `npm test`: installs and builds what is missing, then runs the suites and says what could not be run.
 //
 // --suites=A,B       which (or VIVARIUM_SUITES): unit (libs, services, scripts), e2e (the product in one process),
-//                    e2e:services (the same files against separate services on real servers). Default: unit,e2e.
+//                    e2e:services (the same files against separate services on real servers), long (what takes an hour).
+//                    Default: unit,e2e.
 // VIVARIUM_RESULTS   folder for the results in JSON, one file a suite. Default: .cache/results.
 // VIVARIUM_SKIPS     file to which suites append a line for what they could not run. Default: skips.txt in that folder.
 // Arguments go to Jest: a path, -t NAME, …
@@ -30,6 +31,13 @@ const SUITES = {
     target: 'services',
     flags: ['--runInBand'],
     timeoutMs: 12 * 60_000,
+  },
+  long: {
+    folder: 'services/platform/long',
+    select: 'long',
+    target: 'services',
+    flags: ['--runInBand'],
+    timeoutMs: 120 * 60_000,
   },
 };
 

@@ -190,7 +190,7 @@ suite('at two gateways', () => {
 
   it('what is published through one gateway is read through the other at once, three hundred times', async () => {
     expect(await publishAndRead(stand, admin, 300)).toEqual([]);
-  });
+  }, 300_000);
 
   it('a file that takes the name of a removed one is what both gateways send from its answer on', async () => {
     const name = fresh('retaken');
