@@ -124,6 +124,13 @@ describe('a lease', () => {
     expect(lease.isHeld()).toBe(false);
   });
 
+  it('is given up at the end, so that nobody waits for who is gone', async () => {
+    await lease.stop();
+    await bus.flush();
+    expect(lease.isHeld()).toBe(false);
+    expect(acknowledged.at(-1)).toMatchObject({ holder: 'h', epoch: 'e', seq: BigInt(Number.MAX_SAFE_INTEGER) });
+  });
+
   it('takes news that come twice once', async () => {
     await tell(4);
     await tell(4);

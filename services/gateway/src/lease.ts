@@ -65,10 +65,14 @@ export class Lease {
     await this.#renew();
   }
 
+  /** Gives the lease up: call it when nothing is answered any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    this.#untilMs = Number.NEGATIVE_INFINITY;
     await this.#subscription?.close();
+    // Whoever answers nothing remembers nothing of whatever is to come: so nobody waits until the lease has run out.
+    if (this.#epoch !== '') this.#acknowledge(Number.MAX_SAFE_INTEGER);
   }
 
   isHeld(): boolean {
@@ -93,9 +97,9 @@ export class Lease {
     this.#acknowledge();
   }
 
-  #acknowledge(): void {
+  #acknowledge(seq = this.#seq): void {
     const { bus, service, holder } = this.#options;
-    const init = { holder, epoch: this.#epoch, seq: BigInt(this.#seq) };
+    const init = { holder, epoch: this.#epoch, seq: BigInt(seq) };
     publishEvent(bus, AcknowledgementSchema, acknowledgementSubject(service), init);
   }
 

@@ -138,6 +138,16 @@ suite('at two gateways', () => {
       }
     });
 
+    it('is revoked without a wait for a gateway that has ended in good order', async () => {
+      await admin.makeToken({ name: 'short-lived', scopes: ['repos'] });
+      await stand.second.end('SIGTERM');
+      const sentAt = performance.now();
+      await admin.removeToken('short-lived');
+      expect(performance.now() - sentAt).toBeLessThan(2_000);
+      stand.second.start();
+      await stand.second.untilReady();
+    });
+
     it('is refused when identity was killed after its update, before anybody was told', async () => {
       const killed = await killAfterUpdate(stand, admin, await tokenInUse(stand, admin, SECRET));
       expect(killed.waiting).toBeGreaterThan(0);
