@@ -9,6 +9,7 @@ import { openFolderBlobs } from '@vivarium/blobs/folder';
 import { openLog } from '@vivarium/boot/log';
 import { recordOf } from '@vivarium/conda/record';
 import { Heads } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { Upkeep } from '@vivarium/contracts/gen/vivarium/condaindex/v1/upkeep_pb';
 import { type ChannelReadable, ChannelReadableSchema } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { migrate } from '@vivarium/db/migrate';
@@ -43,6 +44,10 @@ export interface Stage {
   readonly complaints: readonly string[];
   /** The contract, as the gateway calls it. */
   heads(): Promise<ClientOf<typeof Heads>>;
+  /** Ports of its own, for what is run by hand. */
+  ports(): CondaIndexPorts;
+  /** The contract of those who operate the installation, as they call it. */
+  upkeep(): Promise<ClientOf<typeof Upkeep>>;
   /** A worker with ports of its own that does nothing by itself. */
   worker(blobs?: Blobs): ChannelIndexer;
   /** The service as it runs. */
@@ -90,6 +95,11 @@ export async function openStage(): Promise<Stage> {
     async heads() {
       const trust = new Trust({ service: 'gateway', secret, bus, clock: Date.now });
       return clientOf(Heads, bus, { assertion: await trust.assertionFor('conda-index'), timeoutMs: 60_000 });
+    },
+    ports,
+    async upkeep() {
+      const trust = new Trust({ service: 'platform', secret, bus, clock: Date.now });
+      return clientOf(Upkeep, bus, { assertion: await trust.assertionFor('conda-index'), timeoutMs: 60_000 });
     },
     worker(other = blobs) {
       const worker = condaIndexer({ ...ports(), blobs: other });

@@ -1,5 +1,5 @@
-import { inTransaction } from '@vivarium/db/open';
 import { type ChannelFold, ChannelIndexer, factsOf, type State } from '@vivarium/indexing/channel-indexer';
+import { Claims } from '@vivarium/indexing/doomed';
 import { Recent } from '@vivarium/indexing/recent';
 import { Fold, type Remembered } from './fold.js';
 import { inLeafOrder } from './leaves.js';
@@ -20,12 +20,13 @@ export function condaIndexer(ports: CondaIndexPorts): ChannelIndexer {
   const { pool } = ports;
   const memory = new Recent<Remembered>(MEMORY_NAMES);
   const texts = new Recent<string>(MEMORY_TEXT);
+  const claims = new Claims(pool);
   return new ChannelIndexer({
     ...ports,
     kind: 'conda',
     readState: (channelId) => readState(pool, channelId),
     readGenerations: (channelIds) => readGenerations(pool, channelIds),
-    begin: (channelId, from, fromNothing) => begin(ports, { channelId, from, fromNothing, memory, texts }),
+    begin: (channelId, from, fromNothing) => begin(ports, { channelId, from, fromNothing, memory, texts, claims }),
     ordered: inLeafOrder,
   });
 }
@@ -36,6 +37,7 @@ interface Beginning {
   readonly fromNothing: boolean;
   readonly memory: Recent<Remembered>;
   readonly texts: Recent<string>;
+  readonly claims: Claims;
 }
 
 async function begin(ports: CondaIndexPorts, beginning: Beginning): Promise<ChannelFold> {
@@ -51,7 +53,7 @@ async function begin(ports: CondaIndexPorts, beginning: Beginning): Promise<Chan
     },
     async finish(generation) {
       const { moves, keep } = await fold.finish(generation);
-      if (!(await move(ports, moves))) return undefined;
+      if (!(await move(ports, beginning.claims, moves))) return undefined;
       keep();
       return moves.heads.length;
     },
@@ -61,11 +63,20 @@ async function begin(ports: CondaIndexPorts, beginning: Beginning): Promise<Chan
   };
 }
 
-function move({ pool, clock, invalidations }: CondaIndexPorts, moves: Moves): Promise<boolean> {
-  return inTransaction(pool, async (tx) => {
+function move({ clock, invalidations }: CondaIndexPorts, claims: Claims, moves: Moves): Promise<boolean> {
+  return claims.move(moves.channelId, hashesIn(moves), async (tx) => {
     if (!(await moveHeads(tx, moves, new Date(clock())))) return false;
     const facts = factsOf(moves.channelId, moves.from, moves.to, moves.heads.length);
     if (facts.length > 0) await invalidations.add(tx, facts);
     return true;
   });
+}
+
+/** The objects that rows will name which did not before. */
+function hashesIn({ shards, chunks, heads }: Moves): readonly string[] {
+  return [
+    ...shards.map(({ hash }) => hash),
+    ...chunks.flatMap(({ tarBz2, conda }) => [...tarBz2, ...conda]),
+    ...heads.flatMap(({ hash }) => hash ?? []),
+  ];
 }

@@ -27,9 +27,12 @@ export async function retiredShard(
   return audience === undefined ? { found: false } : { found: true, audience, name: row.name };
 }
 
-/** Deletes the rows of shards that nobody needs any more. By retired_shards_retired_at_idx. */
-export async function forgetRetired({ pool, clock }: Pick<CondaIndexPorts, 'pool' | 'clock'>): Promise<void> {
-  await pool.query('DELETE FROM retired_shards WHERE retired_at < $1', [new Date(clock() - RETIRED_FOR_MS)]);
+/** Deletes the rows of shards that nobody needs any more, and gives how many. By retired_shards_retired_at_idx. */
+export async function forgetRetired({ pool, clock }: Pick<CondaIndexPorts, 'pool' | 'clock'>): Promise<number> {
+  const { rowCount } = await pool.query('DELETE FROM retired_shards WHERE retired_at < $1', [
+    new Date(clock() - RETIRED_FOR_MS),
+  ]);
+  return rowCount ?? 0;
 }
 
 async function ownerOf(

@@ -1,11 +1,13 @@
 import { type Audience, isAudience } from '@vivarium/access/audience';
+import type { inTransaction } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import type { State } from '@vivarium/indexing/channel-indexer';
 import { type Place, placeKey } from './place.js';
 import type { CondaIndexPorts } from './ports.js';
-import { SubdirIndex } from './subdir-index.js';
+import { type ChunkRow, SubdirIndex } from './subdir-index.js';
 
-type Pool = CondaIndexPorts['pool'];
+type Pool = Pick<CondaIndexPorts['pool'], 'query'> | Pick<Tx, 'query'>;
+type Tx = Parameters<Parameters<typeof inTransaction>[1]>[0];
 
 /** A row of `shards`. */
 export interface ShardRow {
@@ -66,6 +68,26 @@ export async function readShards(
     names === undefined ? [channelId] : [channelId, names],
   );
   return shardRowsOf(rows);
+}
+
+/** The chunks of one leaf in one directory. */
+export interface ChunksAt extends ChunkRow {
+  readonly place: Place;
+}
+
+/** All chunks of a channel. By chunks_pkey. */
+export async function readChunks(pool: Pool, channelId: string): Promise<readonly ChunksAt[]> {
+  const { rows } = await pool.query<{
+    label: string;
+    subdir: string;
+    audience_id: string;
+    prefix: string;
+    tar_bz2: string[];
+    conda: string[];
+  }>('SELECT label, subdir, audience_id, prefix, tar_bz2, conda FROM chunks WHERE channel_id = $1', [channelId]);
+  return rows.map(({ label, subdir, audience_id, prefix, tar_bz2, conda }) => {
+    return { place: { label, subdir }, audienceId: audience_id, prefix, tarBz2: tar_bz2, conda };
+  });
 }
 
 /** One directory as it was stored. By shards_pkey and chunks_pkey. */

@@ -5,4 +5,6 @@ export type PypiIndexPorts = Pick<
   DatabasePorts,
   'service' | 'bus' | 'log' | 'trust' | 'clock' | 'pool' | 'invalidations'
 > &
-  BlobPorts;
+  BlobPorts & {
+    readonly config?: Pick<DatabasePorts['config'], 'sweepGraceMs'>;
+  };

@@ -10,6 +10,7 @@ import { openLog } from '@vivarium/boot/log';
 import { type ChannelReadable, ChannelReadableSchema } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Heads } from '@vivarium/contracts/gen/vivarium/pypiindex/v1/heads_pb';
+import { Upkeep } from '@vivarium/contracts/gen/vivarium/pypiindex/v1/upkeep_pb';
 import { migrate } from '@vivarium/db/migrate';
 import { openPool } from '@vivarium/db/open';
 import { startTemporaryPostgres } from '@vivarium/db/temporary';
@@ -43,6 +44,10 @@ export interface Stage {
   readonly complaints: readonly string[];
   /** The contract, as the gateway calls it. */
   heads(): Promise<ClientOf<typeof Heads>>;
+  /** Ports of its own, for what is run by hand. */
+  ports(): PypiIndexPorts;
+  /** The contract of those who operate the installation, as they call it. */
+  upkeep(): Promise<ClientOf<typeof Upkeep>>;
   /** A worker with ports of its own that does nothing by itself. */
   worker(blobs?: Blobs): ChannelIndexer;
   /** The service as it runs. */
@@ -90,6 +95,11 @@ export async function openStage(): Promise<Stage> {
     async heads() {
       const trust = new Trust({ service: 'gateway', secret, bus, clock: Date.now });
       return clientOf(Heads, bus, { assertion: await trust.assertionFor('pypi-index'), timeoutMs: 60_000 });
+    },
+    ports,
+    async upkeep() {
+      const trust = new Trust({ service: 'platform', secret, bus, clock: Date.now });
+      return clientOf(Upkeep, bus, { assertion: await trust.assertionFor('pypi-index'), timeoutMs: 60_000 });
     },
     worker(other = blobs) {
       const worker = pypiIndexer({ ...ports(), blobs: other });

@@ -1,5 +1,5 @@
-import { inTransaction } from '@vivarium/db/open';
 import { type ChannelFold, ChannelIndexer, factsOf, type State } from '@vivarium/indexing/channel-indexer';
+import { Claims } from '@vivarium/indexing/doomed';
 import { Recent } from '@vivarium/indexing/recent';
 import { Fold, type Remembered } from './fold.js';
 import { type Moves, moveHeads } from './move-heads.js';
@@ -17,12 +17,13 @@ const MEMORY_PROJECTS = 100_000;
 export function pypiIndexer(ports: PypiIndexPorts): ChannelIndexer {
   const { pool } = ports;
   const memory = new Recent<Remembered>(MEMORY_PROJECTS);
+  const claims = new Claims(pool);
   return new ChannelIndexer({
     ...ports,
     kind: 'pypi',
     readState: (channelId) => readState(pool, channelId),
     readGenerations: (channelIds) => readGenerations(pool, channelIds),
-    begin: (channelId, from, fromNothing) => begin(ports, { channelId, from, fromNothing, memory }),
+    begin: (channelId, from, fromNothing) => begin(ports, { channelId, from, fromNothing, memory, claims }),
   });
 }
 
@@ -31,6 +32,7 @@ interface Beginning {
   readonly from: State;
   readonly fromNothing: boolean;
   readonly memory: Recent<Remembered>;
+  readonly claims: Claims;
 }
 
 async function begin(ports: PypiIndexPorts, beginning: Beginning): Promise<ChannelFold> {
@@ -46,7 +48,7 @@ async function begin(ports: PypiIndexPorts, beginning: Beginning): Promise<Chann
     },
     async finish(generation) {
       const { moves, keep } = await fold.finish(generation);
-      if (!(await move(ports, moves))) return undefined;
+      if (!(await move(ports, beginning.claims, moves))) return undefined;
       keep();
       return moves.heads.length;
     },
@@ -56,11 +58,19 @@ async function begin(ports: PypiIndexPorts, beginning: Beginning): Promise<Chann
   };
 }
 
-function move({ pool, invalidations }: PypiIndexPorts, moves: Moves): Promise<boolean> {
-  return inTransaction(pool, async (tx) => {
+function move({ invalidations }: PypiIndexPorts, claims: Claims, moves: Moves): Promise<boolean> {
+  return claims.move(moves.channelId, hashesIn(moves), async (tx) => {
     if (!(await moveHeads(tx, moves))) return false;
     const facts = factsOf(moves.channelId, moves.from, moves.to, moves.heads.length);
     if (facts.length > 0) await invalidations.add(tx, facts);
     return true;
   });
+}
+
+/** The objects that rows will name which did not before. */
+function hashesIn({ projects, heads }: Moves): readonly string[] {
+  return [
+    ...projects.flatMap(({ pages }) => [pages.json, pages.jsonGzip, pages.html, pages.htmlGzip]),
+    ...heads.flatMap(({ hash }) => hash ?? []),
+  ];
 }

@@ -1,11 +1,13 @@
 import { type Audience, isAudience } from '@vivarium/access/audience';
+import type { inTransaction } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import type { State } from '@vivarium/indexing/channel-indexer';
 import type { ProjectPages } from '@vivarium/pypi/manifest';
 import { LabelIndex } from './label-index.js';
 import type { PypiIndexPorts } from './ports.js';
 
-type Pool = PypiIndexPorts['pool'];
+type Pool = Pick<PypiIndexPorts['pool'], 'query'> | Pick<Tx, 'query'>;
+type Tx = Parameters<Parameters<typeof inTransaction>[1]>[0];
 
 /** A row of `projects`. */
 export interface ProjectRow {
