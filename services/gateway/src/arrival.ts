@@ -7,6 +7,8 @@ export interface Arrival {
   readonly target: Target;
   /** The client's own address. */
   readonly address: string | undefined;
+  /** When it came, as of performance.now(). */
+  readonly atMs: number;
 }
 
 const arrivals = new WeakMap<IncomingMessage, Arrival>();

@@ -5,6 +5,7 @@ import { Fault, faultOf } from '@vivarium/fault/fault';
 import { type Conda, looksLikeConda } from './conda.js';
 import { credentialOf } from './credential.js';
 import type { IsCurrent } from './currency.js';
+import { inEvenTime } from './even-time.js';
 import { faultAnswerOf, sendFault } from './fault-http.js';
 import { countRequest } from './metrics.js';
 import type { Peer } from './peer.js';
@@ -49,7 +50,7 @@ export function createListener(parts: ListenerParts): RequestListener {
     const reads = readsOf(request, target);
     inRequestSpan(reads ?? target.family, request, response, () => {
       if (reads === undefined) parts.others(request, response, target);
-      else void answer(parts, reads, request, response, target);
+      else void answer(parts, reads, request, response, target, startedMs);
     });
   };
 }
@@ -71,6 +72,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   target: Target,
+  startedMs: number,
 ): Promise<void> {
   try {
     const read = readRequestOf(parts, request, target);
@@ -86,7 +88,7 @@ async function answer(
       if (tries === TRIES) throw new Fault('unavailable', 'This is changing too fast to be read. Try again.');
     }
   } catch (error) {
-    refuse(parts, reads, error, request, response);
+    refuse(parts, reads, error, request, response, startedMs);
   }
 }
 
@@ -123,12 +125,13 @@ function refuse(
   error: unknown,
   request: IncomingMessage,
   response: ServerResponse,
+  startedMs: number,
 ): void {
   if (isGone(error)) return;
   const fault = faultOf(error);
   if (fault.code === 'internal') parts.ports.log.error({ error }, 'a read failed');
   // Asking for the upload address with GET is a wrong method, not a wrong value.
-  sendFault(response, faultAnswerOf(fault, 'problem', reads), request.method);
+  inEvenTime(fault, startedMs, () => sendFault(response, faultAnswerOf(fault, 'problem', reads), request.method));
 }
 
 /** For the router: a path that nothing serves. */

@@ -9,6 +9,7 @@ import { redactTokens } from '@vivarium/token/redact';
 import express from 'express';
 import { checkPath } from './anaconda/place.js';
 import { arrivalOf } from './arrival.js';
+import { inEvenTime } from './even-time.js';
 import { type Dialect, faultAnswerOf, sendFault } from './fault-http.js';
 import type { GatewayPorts, Router } from './gateway.js';
 import { noSuchPage } from './listener.js';
@@ -87,10 +88,12 @@ class Faults implements ExceptionFilter {
     const fault = faultIn(error, request);
     // What a service failed at was logged there, with its cause.
     if (fault.code === 'internal' && fault.cause !== undefined) this.log.error({ error }, 'an API request failed');
-    const { family } = arrivalOf(request).target;
-    const answer = wantsPage(request) ? faultPageOf(fault) : faultAnswerOf(fault, dialectOf(request), family);
-    sendFault(response, answer, request.method);
-    drain(request);
+    const { target, atMs } = arrivalOf(request);
+    const answer = wantsPage(request) ? faultPageOf(fault) : faultAnswerOf(fault, dialectOf(request), target.family);
+    inEvenTime(fault, atMs, () => {
+      sendFault(response, answer, request.method);
+      drain(request);
+    });
   }
 }
 
