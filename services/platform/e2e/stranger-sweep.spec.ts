@@ -195,7 +195,7 @@ describe('the stranger sweep', () => {
     for (const address of addresses().filter(({ isPlaced }) => isPlaced)) {
       for (const [one, other, callers] of PAIRS) {
         for (const caller of callers) {
-          const [told, expected] = [await toldOf(address, caller, one), await toldOf(address, caller, other)];
+          const [told, expected] = await Promise.all([toldOf(address, caller, one), toldOf(address, caller, other)]);
           if (told !== expected) unequal.push([`${address.method} ${address.shape}`, caller, told, expected]);
         }
       }
@@ -261,16 +261,21 @@ describe('another spelling of an address', () => {
   it.each(Object.entries(SPELLINGS))('(%s) never changes who may read', async (_, spell) => {
     const wrong: unknown[] = [];
     for (const address of readable()) {
-      for (const [one, other, callers] of PAIRS) {
-        for (const caller of callers.filter((each) => SPELLERS.has(each))) {
-          const spelled = (place: Place) => spell(address.at(place), one === 'hidden' ? place.package : place.channel);
-          const [told, expected] = [
-            await toldOf(address, caller, one, spelled),
-            await toldOf(address, caller, other, spelled),
-          ];
-          if (told !== expected) wrong.push([address.shape, caller, told, expected]);
-        }
-      }
+      // Refusals take their time, so that they are waited for together.
+      const all = PAIRS.flatMap(([one, other, callers]) =>
+        callers
+          .filter((each) => SPELLERS.has(each))
+          .map(async (caller) => {
+            const spelled = (place: Place) =>
+              spell(address.at(place), one === 'hidden' ? place.package : place.channel);
+            const [told, expected] = await Promise.all([
+              toldOf(address, caller, one, spelled),
+              toldOf(address, caller, other, spelled),
+            ]);
+            if (told !== expected) wrong.push([address.shape, caller, told, expected]);
+          }),
+      );
+      await Promise.all(all);
     }
     expect(wrong).toEqual([]);
   });

@@ -43,7 +43,7 @@ function medianOf(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-export interface Timed {
+interface Timed {
   readonly us: number;
   readonly status: number;
   readonly told: string;
@@ -52,7 +52,7 @@ export interface Timed {
 const PASSING = new Set(['date']);
 
 /** Asks on one connection that stays open, one request after the other, and takes the time of each. */
-export class Stopwatch {
+class Stopwatch {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
   ask(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Timed> {
@@ -86,16 +86,11 @@ export interface Name {
 }
 
 const PARALLEL = 6;
-// Publishing takes its time, so that one package of a few has a file, which is then asked for at several addresses.
-const FILES_OF_ALL = 1 / 4;
+// Publishing takes its time, so that one package of two has a file, which is then asked for at several addresses.
+const FILES_OF_ALL = 1 / 2;
 
 /** Makes `count` private packages under names that nobody can guess, and draws as many that nothing has. */
-export async function hideNames(
-  product: Product,
-  owner: Publisher,
-  token: string,
-  count: number,
-): Promise<readonly Name[]> {
+async function hideNames(product: Product, owner: Publisher, token: string, count: number): Promise<readonly Name[]> {
   const names: Name[] = [];
   const left = Array.from({ length: count }, (_, at) => at);
   const worker = async () => {
@@ -157,7 +152,7 @@ export const ROUTES: Readonly<Record<string, AddressesOf>> = {
 };
 
 /** What strangers were told of hidden names and of missing ones, all asked for in a random order. */
-export interface Asked {
+interface Asked {
   /** In microseconds. */
   readonly hidden: readonly number[];
   readonly missing: readonly number[];
@@ -165,7 +160,7 @@ export interface Asked {
   readonly answers: ReadonlySet<string>;
 }
 
-export async function askForNames(
+async function askForNames(
   product: Product,
   channel: string,
   names: readonly Name[],
@@ -202,8 +197,34 @@ function shuffled<T>(values: T[]): T[] {
 }
 
 /** For a person to read: what the statistic says of each route. */
-export function lineOf(route: string, caller: string, { hidden, missing }: Asked): string {
+function lineOf(route: string, caller: string, { hidden, missing }: Asked): string {
   const { z, share, medians } = compare(hidden, missing);
   const [one, other] = medians.map((us) => `${us.toFixed(0)} µs`);
   return `${route}, ${caller}: z = ${z.toFixed(2)}, a hidden name takes longer in ${(share * 100).toFixed(1)} %, medians ${one} and ${other}, ${hidden.length} of each`;
+}
+
+/** A whole run: an insider looks at everything first, so that whatever is remembered is remembered when the strangers come. */
+export async function prepareNames(product: Product, admin: Publisher, count: number) {
+  const [alice, bob] = [await admin.makeUser('alice'), await admin.makeUser('bob')];
+  const token = await alice.makeToken({ name: 'insider' });
+  const names = await hideNames(product, alice, token, count);
+  for (const name of names.filter(({ isHidden }) => isHidden)) {
+    for (const rawPath of Object.values(ROUTES).flatMap((addressesOf) => addressesOf('alice', name))) {
+      const { status } = await ask(product.url, { rawPath, headers: { Authorization: `token ${token}` } });
+      if (status !== 200) throw new Error(`${rawPath} answered its owner ${status}`);
+    }
+  }
+  return { names, strangerToken: await bob.makeToken({ name: 'stranger' }) };
+}
+
+/** Prints what the statistic says, and gives it with all answers that differ. */
+export async function measure(
+  product: Product,
+  names: readonly Name[],
+  route: string,
+  caller: { readonly name: string; readonly headers: Readonly<Record<string, string>> },
+) {
+  const asked = await askForNames(product, 'alice', names, route, caller.headers);
+  process.stdout.write(`${lineOf(route, caller.name, asked)}\n`);
+  return { ...compare(asked.hidden, asked.missing), count: asked.hidden.length, answers: [...asked.answers] };
 }
