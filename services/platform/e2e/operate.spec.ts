@@ -127,6 +127,8 @@ describe('the command line', () => {
     ['user', 'create'],
     ['user', 'reset-password'],
     ['rebuild'],
+    ['fsck'],
+    ['sweep'],
     [],
   ])('explains itself: %s %s', async (...command) => {
     const { code, stdout, stderr } = await vivarium([...command, '--help']);

@@ -1,5 +1,5 @@
 import { ROLES, readConfig, type Target } from '@vivarium/boot/config';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 
 // What a command stands on is loaded when it runs: help, and a word about what is missing, come at once.
 
@@ -29,6 +29,7 @@ export function program(): Command {
       const { rebuildChannel } = await import('./cli-rebuild.js');
       await rebuildChannel(config, channel);
     });
+  addUpkeepCommands(vivarium);
   return vivarium;
 }
 
@@ -39,7 +40,8 @@ Configuration comes from the environment:
   DATABASE_URL NATS_URL REDIS_URL
   S3_ENDPOINT S3_REGION S3_BUCKET S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY
   VIVARIUM_SECRET         32 random characters or more, the same for every role
-  VIVARIUM_ADMIN_PASSWORD of the first administrator`;
+  VIVARIUM_ADMIN_PASSWORD of the first administrator
+  VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)`;
 
 function addRole(vivarium: Command, target: Target, description: string): void {
   vivarium
@@ -76,4 +78,33 @@ function addUserCommands(vivarium: Command): void {
       const { resetPasswordByHand } = await import('./cli-user.js');
       await resetPasswordByHand(config, { login, ...options });
     });
+}
+
+function addUpkeepCommands(vivarium: Command): void {
+  vivarium
+    .command('fsck')
+    .argument('[channel]', 'login of the user or organization; everything if it is left out')
+    .option('--repair', 'mend what can be mended; indexes are made anew', false)
+    .option('--bytes', 'read the bytes of all files too, and hash them', false)
+    .description('compare files, bytes and indexes while everything goes on; ends with 1 if a difference is left')
+    .action(async (channel: string | undefined, options: { repair: boolean; bytes: boolean }) => {
+      const config = readConfig(process.env, 'all');
+      const { checkInstallation } = await import('./cli-fsck.js');
+      if ((await checkInstallation(config, channel, options)) > 0) process.exitCode = 1;
+    });
+  vivarium
+    .command('sweep')
+    .option('--dry-run', 'only say what would be removed', false)
+    .option('--grace <seconds>', 'how long bytes stay that nothing needs any more', parseSeconds)
+    .description('remove what nothing needs any more now; it also happens by itself every ten minutes')
+    .action(async ({ dryRun, grace }: { dryRun: boolean; grace?: number }) => {
+      const config = readConfig(process.env, 'all');
+      const { sweepByHand } = await import('./cli-sweep.js');
+      await sweepByHand(config, { dryRun, grace });
+    });
+}
+
+function parseSeconds(text: string): number {
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Give a number of seconds, 0 or more.');
 }
