@@ -96,10 +96,20 @@ export class Access {
 
   #readerIn(ask: Ask, known: KnownCaller, channel: Channel | undefined): Reader | Promise<Reader> {
     if (known.expiresAtMs !== 0 && known.expiresAtMs <= this.#ports.clock()) throw expired(known.expiresAtMs);
-    if (channel === undefined) throw missingChannel(known.caller, ask.channel);
+    if (channel === undefined) return this.#refuseMissing(known.caller, ask.channel);
     const standing = this.#standingOf(known.caller, channel);
     if (standing instanceof Promise) return standing.then((found) => readerFrom(ask, known, channel, found));
     return readerFrom(ask, known, channel, standing);
+  }
+
+  /** At the cost of a hidden one: what one is there is asked for all the same. */
+  #refuseMissing(caller: Caller, login: string): Promise<Reader> {
+    const nowhere = { id: `no channel ${login}`, kind: 'user' };
+    const standing = this.#standingOf(caller, nowhere, () => true);
+    if (!(standing instanceof Promise)) throw missingChannel(caller, login);
+    return standing.then(() => {
+      throw missingChannel(caller, login);
+    });
   }
 
   #callerOf(credential: Credential, address: string | undefined): KnownCaller | Promise<KnownCaller> {
@@ -178,12 +188,17 @@ export class Access {
     }
   }
 
-  #standingOf(caller: Caller, channel: Channel): Standing | Promise<Standing> {
+  #standingOf(
+    caller: Caller,
+    channel: Pick<Channel, 'id' | 'kind'>,
+    isAbsent = () => false,
+  ): Standing | Promise<Standing> {
     if (caller.kind === 'anonymous') return STRANGER_STANDING;
     const { accountId, accountKind } = caller;
     return this.#cache.get<Standing>({
       key: `standing ${accountId} ${channel.id}`,
       services: ['authz'],
+      isAbsent,
       load: async () => {
         const assertion = await this.#ports.trust.assertionFor('authz');
         const request = { accountId, accountKind, channelId: channel.id, channelKind: channel.kind };

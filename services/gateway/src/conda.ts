@@ -12,7 +12,7 @@ import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { Query } from './cache.js';
 import { type CondaView, condaViewOf, type IndexFormat } from './conda-view.js';
-import type { Files } from './files.js';
+import { type Files, viewName } from './files.js';
 import type { Floors } from './floor.js';
 import { type Head, headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
@@ -127,7 +127,8 @@ export class Conda {
   ): Promise<boolean> {
     const { channel } = reader;
     const query: Query<{ readonly audience: Audience; readonly name: string } | undefined> = {
-      key: `retired ${channel.id} ${channel.floor} ${path.label} ${subdir} ${hash}`,
+      // Under the view, although the answer is the same in each: else it would tell that somebody else has asked.
+      key: `retired ${channel.id} ${channel.floor} ${viewName(view)} ${path.label} ${subdir} ${hash}`,
       services: ['conda-index', 'packages'],
       isAbsent: (found) => found === undefined,
       load: async () => {

@@ -123,7 +123,7 @@ export class Files {
 }
 
 /** Two callers with the same principals see the same; strangers all share one name. */
-function viewName(view: View): string {
+export function viewName(view: View): string {
   if (!view.signedIn) return 'stranger';
   const cut = view.globs === undefined && view.subdirs === undefined ? '' : JSON.stringify([view.globs, view.subdirs]);
   if (view.everything) return `everything${cut}`;
