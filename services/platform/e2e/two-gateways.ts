@@ -18,6 +18,7 @@ export class TwoGateways {
   readonly proxy: NatsProxy;
   readonly second: ProductProcess;
   readonly #watchdog: Watchdog;
+  readonly #polls: Poll[] = [];
 
   private constructor(product: Product, proxy: NatsProxy, second: ProductProcess, watchdog: Watchdog) {
     this.product = product;
@@ -41,6 +42,8 @@ export class TwoGateways {
 
   async stop(): Promise<void> {
     this.proxy.mend();
+    // Those too that a test which failed left running.
+    for (const poll of this.#polls) await poll.stop();
     await this.second.end();
     await this.#watchdog.release();
     await this.proxy.close();
@@ -60,7 +63,9 @@ export class TwoGateways {
 
   /** Asks the second gateway for these without a pause, until `stop` gives what was answered. */
   poll(paths: readonly string[]): Poll {
-    return new Poll((path) => this.askSecond(path), paths);
+    const poll = new Poll((path) => this.askSecond(path), paths);
+    this.#polls.push(poll);
+    return poll;
   }
 
   /** Resolves when the second gateway answers the path with the status. Throws an Error after `withinMs`. */

@@ -95,7 +95,7 @@ suite('at two gateways, at length', () => {
       await stand.product.start('identity');
       await Promise.race([answered.catch(() => 0), sleep(500)]);
       const tokens = await admin.expectCall(200, 'GET', '/authentications');
-      if (tokens.json<{ name: string }[]>().some(({ name }) => name === token.name)) {
+      if (tokens.json<{ application: string }[]>().some(({ application }) => application === token.name)) {
         // It was never revoked, and serves on.
         await stand.untilSecond(token.paths[0] ?? '', 200);
         await poll.stop();
