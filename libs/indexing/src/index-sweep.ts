@@ -11,8 +11,12 @@ export interface IndexSweepOptions extends ObjectSweepOptions {
 const EVERY_MS = 10 * 60 * 1000;
 const LISTING_EVERY_MS = 24 * 60 * 60 * 1000;
 const GRACE_MS = 60 * 60 * 1000;
+const ALL = ['heads', 'index'] as const;
 
-/** The sweep of an indexer: every ten minutes, and once a day through all objects, by one replica at a time. */
+/**
+ * The sweep of an indexer, by one replica at a time: every ten minutes through the manifests, which are few and large, since
+ * each change of a directory makes another one; once a day through all objects.
+ */
 export class IndexSweep {
   readonly #options: IndexSweepOptions;
   readonly #chore: Chore<readonly Swept[]>;
@@ -35,13 +39,14 @@ export class IndexSweep {
   /** By hand. Throws Fault('conflict') while another one runs. */
   run(asked: { readonly dryRun: boolean; readonly graceMs?: number | undefined }): Promise<readonly Swept[]> {
     const { dryRun, graceMs = this.#graceMs } = asked;
-    return this.#chore.run((signal) => this.#sweep({ dryRun, graceMs, listing: true, signal }));
+    return this.#chore.run((signal) => this.#sweep({ dryRun, graceMs, listing: ALL, signal }));
   }
 
   async #turn(signal: AbortSignal): Promise<readonly Swept[]> {
-    const listing = performance.now() - this.#listedMs >= LISTING_EVERY_MS;
+    const isFull = performance.now() - this.#listedMs >= LISTING_EVERY_MS;
+    const listing = isFull ? ALL : (['heads'] as const);
     const swept = await this.#sweep({ dryRun: false, graceMs: this.#graceMs, listing, signal });
-    if (listing) this.#listedMs = performance.now();
+    if (isFull) this.#listedMs = performance.now();
     return swept;
   }
 

@@ -32,8 +32,8 @@ export interface SweepOptions {
   /** How long objects stay that no row names any more: whoever holds an older head may still be reading them. */
   readonly graceMs: number;
   readonly dryRun: boolean;
-  /** Look for unnamed objects too, by listing all. */
-  readonly listing: boolean;
+  /** Look for unnamed objects under these, by listing them. */
+  readonly listing: readonly ObjectPrefix[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,7 +52,7 @@ const REMEMBERED = "interval '1 day'";
  * after somebody began to name the object again, is made good: the bytes are put back.
  */
 export async function sweepObjects(options: ObjectSweepOptions, asked: SweepOptions): Promise<readonly Swept[]> {
-  const found = asked.listing ? await doomUnnamed(options, asked) : { count: 0, sizeBytes: 0 };
+  const found = await doomUnnamed(options, asked);
   const deleted = asked.dryRun ? await countDue(options, asked) : await deleteDue(options, asked);
   if (!asked.dryRun) {
     // By doomed_since.
@@ -80,7 +80,10 @@ interface Found {
   readonly sizeBytes: number;
 }
 
-async function doomUnnamed(options: ObjectSweepOptions, { graceMs, dryRun, signal }: SweepOptions): Promise<Tally> {
+async function doomUnnamed(
+  options: ObjectSweepOptions,
+  { graceMs, dryRun, listing, signal }: SweepOptions,
+): Promise<Tally> {
   const { blobs, clock } = options;
   let count = 0;
   let sizeBytes = 0;
@@ -90,7 +93,7 @@ async function doomUnnamed(options: ObjectSweepOptions, { graceMs, dryRun, signa
     count += doomed.length;
     sizeBytes += doomed.reduce((sum, each) => sum + each.sizeBytes, 0);
   };
-  for (const prefix of ['heads', 'index'] as const) {
+  for (const prefix of listing) {
     let page: Found[] = [];
     for await (const { key, sizeBytes: size, modifiedAtMs } of blobs.list(PREFIXES[prefix])) {
       if (signal?.aborted === true) break;

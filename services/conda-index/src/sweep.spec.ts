@@ -170,7 +170,7 @@ describe('the sweep of conda indexes', () => {
     await condaSweep({ ...stage.ports(), clock: () => Date.now() + DAY_MS }).run({ dryRun: false, graceMs: DAY_MS });
     const sweeping = sweepObjects(
       { pool, log, blobs: stopped.blobs, clock: Date.now, named: NAMED_BY_SHARDS, isOwn: () => true },
-      { graceMs: 0, dryRun: false, listing: false },
+      { graceMs: 0, dryRun: false, listing: [] },
     );
     await stopped.reached;
     await run();
