@@ -182,22 +182,22 @@ describe('the stranger sweep', () => {
   });
 
   async function rowOf(address: Address, caller: string): Promise<string> {
-    const cells: string[] = [];
-    for (const resource of address.isPlaced ? RESOURCES : (['public'] as const)) {
+    const cells = (address.isPlaced ? RESOURCES : (['public'] as const)).map(async (resource) => {
       const answered = await send(address, places[resource], headersOf(caller, places[resource]));
-      cells.push(`${address.isPlaced ? resource : 'any'}: ${wordsOf(answered)}`);
-    }
-    return cells.join(' | ');
+      return `${address.isPlaced ? resource : 'any'}: ${wordsOf(answered)}`;
+    });
+    return (await Promise.all(cells)).join(' | ');
   }
 
   it('finds that the address of what it cannot see and of what is not there are the same', async () => {
     const unequal: unknown[] = [];
     for (const address of addresses().filter(({ isPlaced }) => isPlaced)) {
       for (const [one, other, callers] of PAIRS) {
-        for (const caller of callers) {
+        const all = callers.map(async (caller) => {
           const [told, expected] = await Promise.all([toldOf(address, caller, one), toldOf(address, caller, other)]);
           if (told !== expected) unequal.push([`${address.method} ${address.shape}`, caller, told, expected]);
-        }
+        });
+        await Promise.all(all);
       }
     }
     expect(unequal).toEqual([]);

@@ -81,26 +81,23 @@ class Stopwatch {
 export interface Name {
   readonly text: string;
   readonly isHidden: boolean;
-  /** SHA-256 of its wheel; undefined for a package without files. */
-  readonly sha256: string | undefined;
+  /** SHA-256 of its wheel. */
+  readonly sha256: string;
 }
 
 const PARALLEL = 6;
-// Publishing takes its time, so that one package of two has a file, which is then asked for at several addresses.
-const FILES_OF_ALL = 1 / 2;
 
 /** Makes `count` private packages under names that nobody can guess, and draws as many that nothing has. */
 async function hideNames(product: Product, owner: Publisher, token: string, count: number): Promise<readonly Name[]> {
   const names: Name[] = [];
-  const left = Array.from({ length: count }, (_, at) => at);
+  const left = Array.from({ length: count }, freshName);
   const worker = async () => {
-    for (let at = left.pop(); at !== undefined; at = left.pop()) {
-      const text = freshName();
+    for (let text = left.pop(); text !== undefined; text = left.pop()) {
       await owner.createPackage(text, { isPrivate: true, type: 'pypi' });
-      const file = at < count * FILES_OF_ALL ? wheel({ name: text, version: '1.0' }) : undefined;
-      if (file !== undefined) await uploadByForm(product, owner.login, token, file);
-      names.push({ text, isHidden: true, sha256: file?.sha256 });
-      const sha256 = file === undefined ? undefined : randomBytes(32).toString('hex');
+      const file = wheel({ name: text, version: '1.0' });
+      await uploadByForm(product, owner.login, token, file);
+      names.push({ text, isHidden: true, sha256: file.sha256 });
+      const sha256 = randomBytes(32).toString('hex');
       names.push({ text: freshName(), isHidden: false, sha256 });
     }
   };
@@ -137,9 +134,7 @@ type AddressesOf = (channel: string, name: Name) => readonly string[];
 const ofFiles =
   (...ends: readonly string[]): AddressesOf =>
   (channel, { text, sha256 }) =>
-    sha256 === undefined
-      ? []
-      : ends.map((end) => `/pypi/${channel}${end.replace('NAME', text).replace('SHA256', sha256)}`);
+    ends.map((end) => `/pypi/${channel}${end.replace('NAME', text).replace('SHA256', sha256)}`);
 
 const WHEEL = 'files/SHA256/NAME-1.0-py3-none-any.whl';
 
