@@ -165,6 +165,11 @@ describe('POST /authentications', () => {
     expect((await remove({})).status).toBe(201);
   });
 
+  it('gives no wide token to whoever asks for a restricted one', async () => {
+    const answer = await login({ ...ASKED, restrict: { labels: ['dev'] } });
+    expect([answer.status, answer.json()]).toMatchObject([400, { error: expect.stringContaining('"restrict"') }]);
+  });
+
   it('refuses a remembered password that another site made the browser send', async () => {
     const answer = await login(ASKED, { Origin: 'https://evil.example' });
     expect(answer.status).toBe(403);

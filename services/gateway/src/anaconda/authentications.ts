@@ -29,7 +29,9 @@ export class Authentications {
   @HttpCode(200)
   async create(@Req() request: IncomingMessage) {
     // The body first: the proof of who asks is good for seconds, and a body may be slow.
-    const asked = tokenAskedFor(await readJson(request));
+    const body = await readJson(request);
+    refuseRestrictions(body);
+    const asked = tokenAskedFor(body);
     const caller = await this.identify.require(request, ['identity'], 'login');
     const { address } = arrivalOf(request);
     const options = { ...caller.for('identity'), timeoutMs: REVOKE_MS };
@@ -101,4 +103,13 @@ function tokenAskedFor(body: JsonBody) {
     hostname: body.text('hostname') ?? '',
     url: body.text('note_url') ?? '',
   };
+}
+
+/** Nobody who asks for a narrow token may be handed a wide one without being told. Throws Fault('invalid'). */
+function refuseRestrictions(body: Awaited<ReturnType<typeof readJson>>): void {
+  if (body.object('restrict') === undefined) return;
+  throw new Fault(
+    'invalid',
+    'This version makes no tokens with restrictions ("restrict"). Ask without, with narrow scopes.',
+  );
 }
