@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs, on a Debian-like machine and as root, the servers and clients that the tests use when they are there:
-# a Redis-compatible server, nginx and zstd (apt), nats-server and versitygw (go), the Python clients (pip, in a venv).
+# a Redis-compatible server, nginx, zstd and Chromium (apt), nats-server and versitygw (go), the Python clients (pip, in a venv).
 # They land on PATH, in $cache/bin and in $cache/venv/bin, which is where tests look.
 # A step whose inputs have not changed and whose result is still there is skipped, so a second run takes no time.
 set -uo pipefail
@@ -74,6 +74,7 @@ missing_packages() {
   has nginx || packages+=(nginx-light)
   has zstd || packages+=(zstd)
   has bzip2 || packages+=(bzip2)
+  has chromium || packages+=(chromium)
   python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
   echo "${packages[*]}"
 }
