@@ -1,5 +1,6 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { Audit } from './audit.js';
 import { DB, type Db, openDb } from './db.js';
 import { Leases } from './leases.js';
 import type { AuthzPorts } from './ports.js';
@@ -9,7 +10,7 @@ import { Views } from './views.js';
 export function authzModule(ports: AuthzPorts): DynamicModule {
   return {
     module: AuthzModule,
-    controllers: [Views, Leases],
+    controllers: [Audit, Views, Leases],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },

@@ -2,6 +2,7 @@ import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestj
 import { PORTS } from '@vivarium/boot/ports';
 import { deriveKey } from '@vivarium/token/secret';
 import { Accounts } from './accounts.js';
+import { Audit } from './audit.js';
 import { Callers } from './callers.js';
 import { DB, type Db, openDb } from './db.js';
 import { LastUsed } from './last-used.js';
@@ -25,7 +26,7 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
   });
   return {
     module: IdentityModule,
-    controllers: [Accounts, Sessions, Tokens, Callers, Leases],
+    controllers: [Accounts, Audit, Sessions, Tokens, Callers, Leases],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useValue: db },

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { PasswordCredential, WhoIsRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
@@ -28,7 +29,7 @@ export interface WhoIsPorts {
 export async function whoIs(by: WhoIsPorts, request: WhoIsRequest) {
   const audiences = parseAudiences(request.audiences);
   const { caller: init, versions } = await identify(by, request);
-  const caller = create(CallerSchema, init);
+  const caller = create(CallerSchema, { ...init, address: isIP(request.address) === 0 ? '' : request.address });
   const [signer, claims] = [await by.keys.signer(), claimsOf(caller)];
   const signed = audiences.map(async (audience) => [audience, await signer.sign(claims, audience)] as const);
   return { caller, versions: [...versions], assertions: Object.fromEntries(await Promise.all(signed)) };

@@ -1,5 +1,6 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { Audit } from './audit.js';
 import { Channels } from './channels.js';
 import { Feed } from './feed.js';
 import { Files } from './files.js';
@@ -18,7 +19,7 @@ import { Upkeep } from './upkeep.js';
 export function packagesModule(ports: PackagesPorts): DynamicModule {
   return {
     module: PackagesModule,
-    controllers: [Channels, Feed, Files, Leases, Packages, Releases, Stages, Upkeep],
+    controllers: [Audit, Channels, Feed, Files, Leases, Packages, Releases, Stages, Upkeep],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: INSPECTOR, useFactory: () => ports.inspector ?? threadInspector(blobsConfigOf(ports.config)) },
