@@ -1,10 +1,10 @@
 import type { Blobs } from '@vivarium/blobs/blobs';
 import { byteSourceOf } from '@vivarium/blobs/bytesource';
 import { type CondaInspection, inspectConda } from '@vivarium/conda/archive';
-import { Fault, isFault } from '@vivarium/fault/fault';
 import type { PypiInspection } from '@vivarium/pypi/judge';
 import { inspectSdist } from '@vivarium/pypi/sdist';
 import { inspectWheel } from '@vivarium/pypi/wheel';
+import { readReceived } from './received-bytes.js';
 
 /** An archive to open: where its bytes are, and what it is called. */
 export interface InspectTask {
@@ -30,13 +30,13 @@ export interface Inspector {
 export async function inspectArchive(blobs: Blobs, task: InspectTask): Promise<Inspection> {
   const { kind, stagingKey, filename } = task;
   if (kind !== 'conda' && kind !== 'pypi') return { kind: 'other' };
-  const source = await byteSourceOf(blobs, stagingKey).catch((error: unknown) => {
-    if (!isFault(error) || error.code !== 'not_found') throw error;
-    throw new Fault('conflict', `The bytes of ${filename} are not here any more: upload it again.`, { cause: error });
+  // They may go while they are read: another commit of the same upload may end first.
+  return readReceived(filename, async () => {
+    const source = await byteSourceOf(blobs, stagingKey);
+    if (kind === 'conda') return { kind, archive: await inspectConda(source, filename) };
+    const inspect = filename.endsWith('.whl') ? inspectWheel : inspectSdist;
+    return { kind, archive: await inspect(source, filename) };
   });
-  if (kind === 'conda') return { kind, archive: await inspectConda(source, filename) };
-  const inspect = filename.endsWith('.whl') ? inspectWheel : inspectSdist;
-  return { kind, archive: await inspect(source, filename) };
 }
 
 /** An inspector in this thread: where a stranger's archive may hold everybody up, as in a test. */

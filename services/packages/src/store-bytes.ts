@@ -5,7 +5,9 @@ import { reached } from '@vivarium/boot/step';
 import type { Pool } from 'pg';
 import type { JudgedFile } from './judge-upload.js';
 import { ask } from './query.js';
+import { readReceived } from './received-bytes.js';
 import type { StageRow } from './stage-row.js';
+import { filenameOf } from './upload-path.js';
 
 interface Bytes {
   readonly sha256: string;
@@ -21,11 +23,13 @@ export interface StoredBytes {
 /**
  * Stores the bytes of a judged file as blobs, each once: a server-side copy of what was received, and a wheel's METADATA.
  * Blob before row: a crash may leave an object that no row names, never a row without bytes.
+ * Throws Fault('conflict') if what was received is not there any more.
  */
 export async function store(db: Pool, blobs: Blobs, stage: StageRow, file: JudgedFile): Promise<StoredBytes> {
   const { received, metadata } = file;
   const { sha256, sizeBytes, stagingKey } = received;
-  const all: Bytes[] = [{ sha256, sizeBytes, put: (key) => blobs.copy(stagingKey, key) }];
+  const copy = (key: string) => readReceived(filenameOf(stage.basename), () => blobs.copy(stagingKey, key));
+  const all: Bytes[] = [{ sha256, sizeBytes, put: copy }];
   let metadataSha256: string | null = null;
   if (metadata !== undefined) {
     metadataSha256 = createHash('sha256').update(metadata).digest('hex');

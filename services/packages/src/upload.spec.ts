@@ -237,6 +237,28 @@ describe('an upload', () => {
     running.standings.delete('id-bob id-ann');
   });
 
+  it.each(['conda', 'pypi', 'file'])('says to start again when the received bytes of a %s are gone', async (kind) => {
+    const [package_, bytes] = [`gone-${kind}`, Buffer.from('bytes of no particular kind')];
+    const sent = {
+      conda: () => conda('ann', package_),
+      pypi: () => wheel('ann', package_),
+      file: () => ({ channel: 'ann', package: package_, version: '1.0', basename: 'gone.txt', kind: 'file', bytes }),
+    }[kind];
+    const { channel, ...path } = sent?.() ?? conda('ann', package_);
+    const { stageId } = await (await running.stages(ann)).open({ ...path, channel });
+    const key = await running.receive(stageId, path.bytes);
+    await running.blobs.delete(key);
+    const commit = { stageId, channel, package: path.package, version: path.version, basename: path.basename };
+    // Again and again: the upload has ended.
+    for (let round = 0; round < 2; round++) {
+      await expect((await running.stages(ann)).commit(commit)).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringMatching(/^The bytes of \S+ are not here any more: start the upload again\.$/),
+      });
+    }
+    expect((await running.upload(ann, { channel, ...path })).created).toBe(true);
+  });
+
   it('needs the bytes before a commit', async () => {
     const { bytes: _, ...path } = conda('ann', 'empty-handed');
     const stages = await running.stages(ann);

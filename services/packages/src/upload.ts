@@ -54,10 +54,11 @@ async function enterStage(tools: UploadTools, stage: StageRow, message: CallerMe
     await dropBytes(ports, stage);
     return entered;
   } catch (error) {
-    // Another commit of this stage may have come first, and taken the bytes away.
+    // Another commit of this stage may have come first, and taken the bytes away: what it was told counts.
     const now = await findStage(ports.pool, stage.id);
     const entered = now === undefined ? undefined : enteredOf(now);
     if (entered !== undefined) return entered;
+    if (now !== undefined) refuseFailed(now);
     if (isFault(error) && FINAL.has(error.code) && stage.state === 'received') await fail(ports, stage, error);
     throw error;
   }
