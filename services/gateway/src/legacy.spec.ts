@@ -220,6 +220,17 @@ describe('an upload by form', () => {
     expect(await gateway.stagedKeys()).toEqual([]);
   });
 
+  it.each(['unavailable', 'internal'] as const)(
+    'stays when nobody can say whether it was entered (%s), since it may be entered yet',
+    async (code) => {
+      gateway.others.teach(Stages, 'submit', async () => {
+        throw new Fault(code, 'No answer came.');
+      });
+      expect((await upload(formOf([...FIELDS, ...sha256]))).status).toBe(code === 'internal' ? 500 : 503);
+      expect(await gateway.stagedKeys()).toHaveLength(1);
+    },
+  );
+
   it.each(['/pypi/Alice/legacy/', '/pypi/a/legacy/', '/pypi/alice/simple/', '/pypi'])('is 404 at %s', async (path) => {
     expect((await upload(formOf([...FIELDS, ...sha256]), {}, path)).status).toBe(404);
   });

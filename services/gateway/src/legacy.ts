@@ -8,6 +8,7 @@ import { loginIn } from './anaconda/place.js';
 import { Identify } from './identify.js';
 import { Blake2Thread } from './legacy-blake2.js';
 import { type ReceivedUpload, receiveUpload } from './legacy-receive.js';
+import { isRefusal } from './refusal.js';
 import { drain } from './uploads-drain.js';
 
 // The archive is opened, and the answer waits for the index.
@@ -34,7 +35,8 @@ export class Legacy implements OnModuleDestroy {
     try {
       await this.#submit(request, channel, received);
     } catch (error) {
-      await this.ports.blobs.delete(received.staged.stagingKey);
+      // Where no answer came, the upload may still be going on with these bytes; if not, they are swept with its stage.
+      if (isRefusal(error)) await this.ports.blobs.delete(received.staged.stagingKey);
       throw isFault(error) && error.code === 'conflict' ? fileExists(received.filename, error) : error;
     }
     response.writeHead(200, { 'Content-Length': '0' });

@@ -3,10 +3,11 @@ import { Controller, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { type BlobPorts, PORTS, type RolePorts } from '@vivarium/boot/ports';
 import { reached } from '@vivarium/boot/step';
 import { type ExpectResponse, Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
-import { Fault, isFault } from '@vivarium/fault/fault';
+import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { deriveKey } from '@vivarium/token/secret';
 import { openTicket } from '@vivarium/token/ticket';
+import { isRefusal } from './refusal.js';
 import { type Announced, type StagedBytes, stageBytes } from './uploads-bytes.js';
 import { drain } from './uploads-drain.js';
 import { readForm } from './uploads-form.js';
@@ -83,11 +84,6 @@ function announcedIn(fields: ReadonlyMap<string, string>): Pick<Announced, 'size
     sizeBytes: length === undefined ? undefined : Number(length),
     md5: md5 === undefined ? undefined : Buffer.from(md5, 'base64').toString('hex'),
   };
-}
-
-/** False where nobody can say whether it was done: an answer was late, or its process died. */
-function isRefusal(error: unknown): boolean {
-  return isFault(error) && error.code !== 'unavailable' && error.code !== 'internal';
 }
 
 /** As an object store answers a form: clients look at the status only. */
