@@ -151,6 +151,24 @@ describe('authz', () => {
     expect(heard).toHaveLength(at);
   });
 
+  it('does not say done while a gateway may remember the former standing, though the change is made', async () => {
+    const { ownersGroupId } = await addOrganization(authz.ports, { accountId: 'hooli', ownerId: 'gavin' });
+    // It holds a lease and never says that it has heard anything.
+    await authz.db.$executeRaw`
+      INSERT INTO authz.leases (holder, until, acked_epoch, acked) VALUES ('silent', now() + interval '1 hour', '', 0)`;
+    try {
+      const late = { code: 'unavailable', message: expect.stringMatching(/is made, but a gateway may not have heard/) };
+      await Promise.all([
+        expect(addOrganization(authz.ports, { accountId: 'late', ownerId: 'gavin' })).rejects.toMatchObject(late),
+        expect(addMember(authz.ports, { groupId: ownersGroupId, accountId: 'dinesh' })).rejects.toMatchObject(late),
+      ]);
+    } finally {
+      await authz.db.$executeRaw`DELETE FROM authz.leases WHERE holder = 'silent'`;
+    }
+    expect(await ask('gavin', 'late')).toMatchObject({ owner: true });
+    expect(await ask('dinesh', 'hooli')).toMatchObject({ owner: true });
+  });
+
   it('answers services only', async () => {
     const question = { accountId: 'alice', accountKind: 'user', channelId: 'acme', channelKind: 'organization' };
     await expect(clientOf(Views, authz.bus).viewOf(question)).rejects.toMatchObject({ code: 'forbidden' });

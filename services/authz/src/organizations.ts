@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { codesOf } from '@vivarium/db/database-fault';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { changeStanding, type StandingPorts, standingTag } from './standing.js';
 import { OWNERS } from './view-of.js';
 
@@ -33,7 +34,7 @@ export async function addOrganization(
   ).catch((error) => {
     throw taken(error, `There is an organization for the account ${accountId} already.`);
   });
-  await invalidations.barrier();
+  await untilForgotten(invalidations, 'The organization is made');
   return { ownersGroupId };
 }
 

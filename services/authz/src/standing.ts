@@ -1,5 +1,6 @@
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Db, Tx } from './db.js';
 
@@ -36,6 +37,6 @@ export async function changeStanding<T>(
       return changed;
     }),
   );
-  await invalidations.barrier();
+  await untilForgotten(invalidations, 'The change is made');
   return result;
 }

@@ -9,6 +9,7 @@ import {
 } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { accountMessageOf, ownAccountMessageOf } from './account-message.js';
@@ -50,13 +51,13 @@ export class Accounts implements HandlerOf<typeof AccountsContract> {
         return insertUser(tx, ports, user);
       }),
     );
-    await ports.invalidations.barrier();
+    await untilForgotten(ports.invalidations, `The user ${account.login} is made`);
     return { account: ownAccountMessageOf(account) };
   }
 
   async setPassword(request: SetPasswordRequest, call: Call) {
     await setPassword(this.db, this.ports, await callerOf(this.ports, call), request);
-    await this.ports.invalidations.barrier();
+    await untilForgotten(this.ports.invalidations, 'The password is changed and the sessions have ended');
     return {};
   }
 

@@ -5,6 +5,7 @@ import {
   type OpenSessionRequest,
   Sessions as SessionsContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { callerOf } from './acting.js';
@@ -26,7 +27,7 @@ export class Sessions implements HandlerOf<typeof SessionsContract> {
 
   async close(_request: CloseSessionRequest, call: Call) {
     await closeSession(this.ports, this.db, await callerOf(this.ports, call));
-    await this.ports.invalidations.barrier();
+    await untilForgotten(this.ports.invalidations, 'The session has ended');
     return {};
   }
 }

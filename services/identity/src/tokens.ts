@@ -8,7 +8,7 @@ import {
   type RevokeTokenRequest,
   Tokens as TokensContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
-import { Fault } from '@vivarium/fault/fault';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { callerOf } from './acting.js';
@@ -33,7 +33,13 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
     await recheckSuspension(this.ports, this.db, caller);
     const owner = await ownerOf(this.ports, this.db, caller, request.organization);
     const { text, token, replaced } = await createToken(this.ports, this.db, caller, owner, request);
-    if (replaced) await this.ports.invalidations.barrier();
+    // Who would not replace a living token has replaced a dead one, which no gateway lets in any more.
+    if (replaced && !request.failIfExists) {
+      await untilForgotten(
+        this.ports.invalidations,
+        'Ask again for the new token: the former one of that name is revoked',
+      );
+    }
     return { token: text, described: tokenMessageOf(token, owner.login) };
   }
 
@@ -51,8 +57,8 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
       await revokeNamed(this.ports, this.db, caller, owner, which.value);
     } else await revokePresented(this.ports, this.db, caller);
     await reached('revoke-after-commit');
-    if (await this.ports.invalidations.barrier()) return {};
-    throw new Fault('unavailable', 'The token is revoked, but a gateway may not have heard of it for some seconds.');
+    await untilForgotten(this.ports.invalidations, 'The token is revoked');
+    return {};
   }
 
   async describe(_request: DescribeTokenRequest, call: Call) {

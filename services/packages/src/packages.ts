@@ -8,7 +8,7 @@ import {
   Packages as PackagesContract,
   type UpdatePackageRequest,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
-import { Fault } from '@vivarium/fault/fault';
+import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { missingPackage, readablePackage, readerIn } from './actor.js';
@@ -54,7 +54,7 @@ export class Packages implements HandlerOf<typeof PackagesContract> {
       createPackage(tx, ports, actor, request),
     );
     // The channel may have an audience that it had not before.
-    if (created) await ports.invalidations.barrier();
+    if (created) await untilForgotten(ports.invalidations, `The package ${row.name} is made`);
     return { package: await packageMessageOf(ports.pool, reader.channel.login, row), created };
   }
 
@@ -65,7 +65,7 @@ export class Packages implements HandlerOf<typeof PackagesContract> {
     const [readable] = await Promise.all([
       change === undefined || this.#settled(reader.channel.id, change),
       // Also when it was so before: who asks again may have been told that it was not known to all.
-      request.visibility === '' || this.#forgotten(),
+      request.visibility === '' || untilForgotten(ports.invalidations, 'The change is made'),
     ]);
     const row = await findPackage(ports.pool, reader.channel.id, request.name);
     if (row === undefined) throw missingPackage(reader.channel.login, request.name);
@@ -81,12 +81,6 @@ export class Packages implements HandlerOf<typeof PackagesContract> {
     });
     await this.#settled(reader.channel.id, removal);
     return {};
-  }
-
-  /** Waits until no gateway remembers what was visible before. Throws Fault('unavailable') while one may. */
-  async #forgotten(): Promise<void> {
-    if (await this.ports.invalidations.barrier()) return;
-    throw new Fault('unavailable', 'The change is made, but a gateway may not have heard of it yet. Ask again.');
   }
 
   async #settled(channelId: string, change: { readonly generation: number; readonly kinds: readonly string[] }) {
