@@ -2,6 +2,7 @@ import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestj
 import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
 import { DB, type Db, openDb } from './db.js';
+import { GroupIds } from './group-ids.js';
 import { Leases } from './leases.js';
 import type { AuthzPorts } from './ports.js';
 import { Views } from './views.js';
@@ -10,7 +11,7 @@ import { Views } from './views.js';
 export function authzModule(ports: AuthzPorts): DynamicModule {
   return {
     module: AuthzModule,
-    controllers: [Audit, Views, Leases],
+    controllers: [Audit, GroupIds, Views, Leases],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },

@@ -1,6 +1,7 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { deriveKey } from '@vivarium/token/secret';
+import { AccountNames } from './account-names.js';
 import { Accounts } from './accounts.js';
 import { Audit } from './audit.js';
 import { Callers } from './callers.js';
@@ -26,7 +27,7 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
   });
   return {
     module: IdentityModule,
-    controllers: [Accounts, Audit, Sessions, Tokens, Callers, Leases],
+    controllers: [AccountNames, Accounts, Audit, Sessions, Tokens, Callers, Leases],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useValue: db },

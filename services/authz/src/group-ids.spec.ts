@@ -1,0 +1,44 @@
+import { jest } from '@jest/globals';
+import { GroupIds } from '@vivarium/contracts/gen/vivarium/authz/v1/group_ids_pb';
+import { clientOf } from '@vivarium/rpc/rpc';
+import { type RunningAuthz, startAuthz } from './authz.fixture.js';
+import { addGroup, addOrganization } from './organizations.js';
+
+jest.setTimeout(60_000);
+
+describe('ids of groups', () => {
+  let authz: RunningAuthz;
+  let devs: string;
+
+  beforeAll(async () => {
+    authz = await startAuthz();
+    await addOrganization(authz.ports, { accountId: 'acme', ownerId: 'alice' });
+    await addOrganization(authz.ports, { accountId: 'umbrella', ownerId: 'alice' });
+    const group = { organizationId: 'acme', name: 'devs', permission: 'write', allPackages: false } as const;
+    devs = (await addGroup(authz.ports, group)).groupId;
+  });
+  afterAll(() => authz.stop());
+
+  const ids = async () => clientOf(GroupIds, authz.bus, { assertion: await authz.assertionOf('packages') });
+
+  it('are found by the name, within the organization', async () => {
+    expect(await (await ids()).find({ organizationId: 'acme', name: 'devs' })).toMatchObject({
+      id: devs,
+      permission: 'write',
+      allPackages: false,
+    });
+    expect(await (await ids()).find({ organizationId: 'acme', name: 'owners' })).toMatchObject({ allPackages: true });
+    for (const asked of [
+      { organizationId: 'umbrella', name: 'devs' },
+      { organizationId: 'acme', name: 'DEVS' },
+      { organizationId: 'alice', name: 'owners' },
+    ]) {
+      await expect((await ids()).find(asked)).rejects.toMatchObject({ code: 'not_found' });
+    }
+  });
+
+  it('are told to services only', async () => {
+    const asked = { organizationId: 'acme', name: 'devs' };
+    await expect(clientOf(GroupIds, authz.bus).find(asked)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+});
