@@ -6,6 +6,7 @@ import type {
   Feed,
   RecordsRequest,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { invalidationSubject } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
 import { publishEvent } from '@vivarium/rpc/events';
@@ -38,6 +39,8 @@ interface ToldChannel {
 /** What the packages service tells indexers, from a table that a test edits: another service, seen from here. */
 export class ToldFeed implements HandlerOf<typeof Feed> {
   readonly channelsById = new Map<string, ToldChannel>();
+  /** Channels that are not there, whoever asks. */
+  readonly unknown = new Set<string>();
   /** Small, so that every list comes in pages. */
   pageSize = 7;
   /** Runs before each page of records: a channel may change between two pages. */
@@ -96,6 +99,7 @@ export class ToldFeed implements HandlerOf<typeof Feed> {
 
   async changes({ channelId, afterGeneration, after }: ChangesRequest) {
     this.asked.changes++;
+    if (this.unknown.has(channelId)) throw new Fault('not_found', `channel "${channelId}" does not exist`);
     const { changes, generation } = this.#channel(channelId);
     const names = [...changes]
       .filter(([name, at]) => at > Number(afterGeneration) && name > after)

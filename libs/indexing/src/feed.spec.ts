@@ -2,7 +2,7 @@ import { Feed as FeedContract } from '@vivarium/contracts/gen/vivarium/packages/
 import { LocalExchange } from '@vivarium/rpc/local';
 import { serve } from '@vivarium/rpc/rpc';
 import { ToldFeed, type ToldPackage } from './feed.fixture.js';
-import { Feed } from './feed.js';
+import { Feed, UnknownChannel } from './feed.js';
 
 describe('the feed', () => {
   async function open() {
@@ -58,6 +58,13 @@ describe('the feed', () => {
       expect(filenames).toEqual((told.packagesOf('acme').get(name)?.files ?? []).map(({ filename }) => filename));
     }
     expect(seen.size).toBe(30);
+  });
+
+  it('tells a channel that is not there from anything else that may be missing', async () => {
+    const { told, feed } = await open();
+    told.unknown.add('acme');
+    await expect(read(feed)).rejects.toBeInstanceOf(UnknownChannel);
+    await expect(read(feed)).rejects.toMatchObject({ code: 'not_found', message: expect.stringContaining('acme') });
   });
 
   it('ends with a fault when a channel never stands still', async () => {

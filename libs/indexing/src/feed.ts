@@ -1,5 +1,5 @@
 import { Feed as FeedContract, type FileRecord } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
-import { Fault } from '@vivarium/fault/fault';
+import { Fault, isFault } from '@vivarium/fault/fault';
 import type { Bus } from '@vivarium/rpc/bus';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import type { Trust } from '@vivarium/trust/trust';
@@ -19,6 +19,13 @@ export interface ChannelPage {
 
 /** What a reader of changes is given: whole names, and all their files now. A name without files has none any more. */
 export type TakeNames = (names: readonly string[], records: readonly FileRecord[]) => Promise<void>;
+
+/** There is nothing to be indexed: unlike an object that is missing, it is no reason to try again. */
+export class UnknownChannel extends Fault {
+  constructor(channelId: string, cause: unknown) {
+    super('not_found', `There is no channel with the id ${channelId.slice(0, 70)}.`, { cause });
+  }
+}
 
 const NAMES_AT_ONCE = 200;
 const ROUNDS = 50;
@@ -44,7 +51,7 @@ export class Feed {
    * Gives everything of a channel that changed after a generation, some names at a time, and then the generation that what
    * was given shows. A channel may change while it is read: then the names that changed are given once more, so the last
    * word on each name counts, and only once all were given is it one state.
-   * `ordered` says in which order names are wanted.
+   * `ordered` says in which order names are wanted. Throws UnknownChannel.
    */
   async readChanges(
     channelId: string,
@@ -79,10 +86,10 @@ export class Feed {
     const names: string[] = [];
     let generation: number | undefined;
     for (;;) {
-      const page = await this.#feed.changes(
-        { channelId, kind, afterGeneration: BigInt(after), after: names.at(-1) ?? '' },
-        await this.#asMyself(),
-      );
+      const asked = { channelId, kind, afterGeneration: BigInt(after), after: names.at(-1) ?? '' };
+      const page = await this.#feed.changes(asked, await this.#asMyself()).catch((error: unknown) => {
+        throw isFault(error) && error.code === 'not_found' ? new UnknownChannel(channelId, error) : error;
+      });
       // That of the first page: a name before the cursor may have changed since.
       generation ??= Number(page.generation);
       names.push(...page.names);

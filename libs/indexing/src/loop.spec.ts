@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalExchange } from '@vivarium/rpc/local';
 import { ToldFeed } from './feed.fixture.js';
+import { UnknownChannel } from './feed.js';
 import { IndexingLoop, type LoopOptions } from './loop.js';
 
 describe('the loop of an indexer', () => {
@@ -121,7 +122,7 @@ describe('the loop of an indexer', () => {
       fold: async (channelId) => {
         if (channelId === 'good') return 1;
         attempts.push(performance.now());
-        if (attempts.length < 4) throw new Error('not yet');
+        if (attempts.length < 4) throw new Error(`not yet ${attempts.length}`);
         return 1;
       },
     });
@@ -139,6 +140,43 @@ describe('the loop of an indexer', () => {
       ['bad', 200],
       ['bad', 400],
     ]);
+  });
+
+  it('says once what stays wrong with a channel, again when something else is, and tries until it is well', async () => {
+    let attempts = 0;
+    const { folds, errors, indexed, change } = await start({
+      fold: async () => {
+        attempts++;
+        if (attempts < 4) throw new Error('no room');
+        if (attempts < 5) throw new Error('no rights');
+        return 1;
+      },
+    });
+    change('bad');
+    await until(() => indexed.get('bad') === 1);
+    expect(folds).toHaveLength(5);
+    expect(errors.map(({ error }) => `${error}`)).toEqual(['Error: no room', 'Error: no rights']);
+  });
+
+  it('leaves a channel alone that nobody knows, and folds it when it is there after all', async () => {
+    let isThere = false;
+    const { folds, errors, told, change } = await start({
+      sweepMs: 400,
+      fold: async (channelId) => {
+        if (!isThere) throw new UnknownChannel(channelId, undefined);
+        return 1;
+      },
+    });
+    change('nowhere');
+    told.channelsById.delete('nowhere');
+    await until(() => folds.length === 1);
+    await sleep(350);
+    expect(folds).toHaveLength(1);
+    expect(errors).toMatchObject([{ channelId: 'nowhere', error: { code: 'not_found' } }]);
+    isThere = true;
+    told.touch('nowhere');
+    await until(() => folds.length === 2);
+    expect(errors).toHaveLength(1);
   });
 
   it('does not spin when it hears of a generation that is not there', async () => {

@@ -1,8 +1,9 @@
 import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/invalidations_pb';
+import { isFault } from '@vivarium/fault/fault';
 import { invalidationSubject } from '@vivarium/invalidation/invalidations';
 import type { Bus, Subscription } from '@vivarium/rpc/bus';
 import { subscribeEvent } from '@vivarium/rpc/events';
-import type { Feed } from './feed.js';
+import { type Feed, UnknownChannel } from './feed.js';
 
 /** Where an indexer says what went wrong. A pino logger fits. */
 export interface IndexingLog {
@@ -34,19 +35,25 @@ interface Work {
   /** In the queue, running, or waiting after a failure. */
   busy: boolean;
   failures: number;
+  /** What was last said of its failure, and when. */
+  said?: { readonly text: string; readonly atMs: number };
   timer?: NodeJS.Timeout;
 }
 
 const CHANNEL_TAG = 'channel:';
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+// What is away comes back, and publishers wait for it; what is wrong with a channel mends itself more rarely.
+const LONGEST_PAUSE_AWAY_MS = 5_000;
+const LONGEST_PAUSE_MS = 60_000;
+// One line a minute keeps a failure in sight without hiding the others.
+const SAY_AGAIN_MS = 60_000;
 // A change is stamped inside its transaction and seen only after its commit, which may be as late as a transaction may last.
 const OVERLAP_MS = 30_000;
 
 /**
  * changed → fold → put, driven by levels: an event only says "look at this channel", and may be lost, repeated or
  * reordered; whoever looks folds up to the newest generation. A sweep finds what no event told. One fold of a channel runs
- * at a time, several channels at once; what fails is tried again after 100 ms to 5 s, and holds nobody else.
+ * at a time, several channels at once; what fails is tried again, less and less often, and holds nobody else.
  */
 export class IndexingLoop {
   readonly #options: LoopOptions;
@@ -133,10 +140,28 @@ export class IndexingLoop {
       if (work.wanted > wanted && work.wanted > (this.#known.get(channelId) ?? -1)) this.#enqueue(channelId);
       else this.#works.delete(channelId);
     } catch (error) {
-      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** work.failures++);
-      this.#options.log.error({ channelId, error, pauseMs }, 'The index of a channel could not be brought up to date.');
-      if (!this.#stopped) work.timer = setTimeout(() => this.#enqueue(channelId), pauseMs);
+      this.#failed(channelId, work, error);
     }
+  }
+
+  #failed(channelId: string, work: Work, error: unknown): void {
+    const { log } = this.#options;
+    if (error instanceof UnknownChannel) {
+      // Should it ever be there, the sweep finds it.
+      this.#works.delete(channelId);
+      log.warn({ channelId, error }, 'A channel that was said to have changed is not known.');
+      return;
+    }
+    const isAway = isFault(error) && error.code === 'unavailable';
+    const longestMs = isAway ? LONGEST_PAUSE_AWAY_MS : LONGEST_PAUSE_MS;
+    const pauseMs = Math.min(longestMs, FIRST_PAUSE_MS * 2 ** work.failures++);
+    const text = error instanceof Error ? error.message : String(error);
+    const nowMs = performance.now();
+    if (work.said?.text !== text || nowMs - work.said.atMs >= SAY_AGAIN_MS) {
+      work.said = { text, atMs: nowMs };
+      log.error({ channelId, error, pauseMs }, 'The index of a channel could not be brought up to date.');
+    }
+    if (!this.#stopped) work.timer = setTimeout(() => this.#enqueue(channelId), pauseMs);
   }
 
   #know(channelId: string, generation: number): void {
