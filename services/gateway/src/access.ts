@@ -161,6 +161,10 @@ export class Access {
     try {
       const assertion = await this.#ports.trust.assertionFor('packages');
       const { channel, versions } = await this.#channels.find({ login }, { assertion });
+      // It was closed, for ever.
+      if (channel === undefined && versions.length > 0) {
+        return { value: undefined, versions: versionsFromProto(versions) };
+      }
       if (channel === undefined || !isVisibility(channel.defaultVisibility)) {
         throw new Fault('internal', 'Something went wrong on our side.', {
           cause: new Error('a channel without facts'),

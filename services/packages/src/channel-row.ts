@@ -25,7 +25,7 @@ const LOGIN = /^[a-z0-9][a-z0-9_-]{1,62}$/;
 
 // Skips through packages_audience from one audience to the next: the cost is in audiences, not in packages.
 const FIND = (column: 'login' | 'id') => `
-WITH RECURSIVE c AS (SELECT * FROM channels WHERE ${column} = $1),
+WITH RECURSIVE c AS (SELECT * FROM channels WHERE ${column} = $1 AND closed_at IS NULL),
 found AS (
   SELECT n.* FROM c, LATERAL (
     SELECT p.audience_id, p.audience FROM packages p WHERE p.channel_id = c.id AND p.removed_at IS NULL
@@ -58,7 +58,7 @@ export async function findChannel(
   return readChannel(ports.pool, 'login', login);
 }
 
-/** The row of a channel. By channels_login_key or channels_pkey. */
+/** The row of a channel that is not closed. By channels_login_key or channels_pkey. */
 export async function readChannel(
   db: Queryable,
   column: 'login' | 'id',
@@ -66,6 +66,20 @@ export async function readChannel(
 ): Promise<ChannelRow | undefined> {
   const [row] = await ask<Stored>(db, FIND(column), [value]);
   return row === undefined ? undefined : { ...row, generation: Number(row.generation), floor: Number(row.floor) };
+}
+
+/** A channel that was closed, with its last generation. By channels_login_key. */
+export async function findClosedChannel(
+  db: Queryable,
+  login: string,
+): Promise<{ readonly id: string; readonly generation: number } | undefined> {
+  if (!LOGIN.test(login)) return undefined;
+  const [row] = await ask<{ id: string; generation: string }>(
+    db,
+    'SELECT id, generation FROM channels WHERE login = $1 AND closed_at IS NOT NULL',
+    [login],
+  );
+  return row === undefined ? undefined : { id: row.id, generation: Number(row.generation) };
 }
 
 async function findAccount(ports: Pick<PackagesPorts, 'bus' | 'trust'>, login: string) {

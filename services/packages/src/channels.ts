@@ -10,7 +10,7 @@ import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { audienceToProto } from '@vivarium/trust/messages';
 import { awaitReadable } from './await-readable.js';
-import { findChannel, readChannel } from './channel-row.js';
+import { findChannel, findClosedChannel, readChannel } from './channel-row.js';
 import type { PackagesPorts } from './ports.js';
 import { Readability } from './readability.js';
 
@@ -24,7 +24,7 @@ export class Channels implements HandlerOf<typeof ChannelsContract> {
   async find({ login }: FindChannelRequest, call: Call) {
     await this.ports.trust.serviceOf(call);
     const channel = await findChannel(this.ports, login);
-    if (channel === undefined) throw new Fault('not_found', `channel "${login.slice(0, 70)}" does not exist`);
+    if (channel === undefined) return this.#closed(login);
     const { id, kind, defaultVisibility, incarnation, audiences, createdAt } = channel;
     const generation = BigInt(channel.generation);
     return {
@@ -41,6 +41,13 @@ export class Channels implements HandlerOf<typeof ChannelsContract> {
       },
       versions: [{ tag: `channel:${id}`, version: generation }],
     };
+  }
+
+  /** That a channel is gone for ever is a fact with a version too. Throws Fault('not_found') if there never was one. */
+  async #closed(login: string) {
+    const closed = await findClosedChannel(this.ports.pool, login);
+    if (closed === undefined) throw new Fault('not_found', `channel "${login.slice(0, 70)}" does not exist`);
+    return { versions: [{ tag: `channel:${closed.id}`, version: BigInt(closed.generation) }] };
   }
 
   async await(request: AwaitRequest, call: Call) {

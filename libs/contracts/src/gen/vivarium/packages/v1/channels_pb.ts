@@ -219,7 +219,8 @@ export const ChannelReadableSchema: GenMessage<ChannelReadable> = /*@__PURE__*/
  */
 export const Channels: GenService<{
   /**
-   * Facts of a channel. Services only. A channel exists as soon as its account does. Faults: not_found.
+   * Facts of a channel. Services only. A channel exists as soon as its account does. One that was closed is answered with
+   * versions and without a channel. Faults: not_found.
    *
    * @generated from rpc vivarium.packages.v1.Channels.Find
    */
