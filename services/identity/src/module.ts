@@ -8,10 +8,12 @@ import { Callers } from './callers.js';
 import { DB, type Db, openDb } from './db.js';
 import { LastUsed } from './last-used.js';
 import { Leases } from './leases.js';
+import { OrganizationAccounts } from './organization-accounts.js';
 import type { IdentityPorts } from './ports.js';
 import { Sessions } from './sessions.js';
 import { SigningKeys } from './signing-keys.js';
 import { Tokens } from './tokens.js';
+import { Users } from './users.js';
 
 // A key signs for a day; a published set may be remembered for ten minutes.
 const KEY_POLICY = { lifetimeMs: 86_400_000, cacheMs: 600_000 };
@@ -27,7 +29,7 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
   });
   return {
     module: IdentityModule,
-    controllers: [AccountNames, Accounts, Audit, Sessions, Tokens, Callers, Leases],
+    controllers: [AccountNames, Accounts, Audit, Callers, Leases, OrganizationAccounts, Sessions, Tokens, Users],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useValue: db },
