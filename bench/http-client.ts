@@ -10,6 +10,8 @@ export interface Answer {
   readonly body: Buffer;
   /** `performance.now()` when the last byte of the body of the request was handed to the socket. */
   readonly sentAt: number;
+  /** `performance.now()` when the head of the answer was there. */
+  readonly headAt: number;
   /** `performance.now()` when the last byte of the answer was there. */
   readonly receivedAt: number;
 }
@@ -29,15 +31,15 @@ const PATIENCE_MS = 30 * 60_000;
 export async function fetchWhole(url: string, { method = 'GET', fields = {}, body }: Ask = {}): Promise<Answer> {
   const length = body instanceof Uint8Array ? { 'Content-Length': String(body.byteLength) } : {};
   const asked = request(url, { method, agent, headers: { ...length, ...fields }, timeout: PATIENCE_MS });
-  const answered = new Promise<IncomingMessage>((resolve, reject) => {
-    asked.on('response', resolve);
+  const answered = new Promise<{ response: IncomingMessage; headAt: number }>((resolve, reject) => {
+    asked.on('response', (response) => resolve({ response, headAt: performance.now() }));
     asked.on('error', reject);
     asked.on('timeout', () => asked.destroy(new Error(`no answer from ${method} ${new URL(url).pathname}`)));
   });
   // Awaited below; a server that refuses early must not be an unhandled rejection meanwhile.
   answered.catch(() => undefined);
   const sentAt = await send(asked, body);
-  const response = await answered;
+  const { response, headAt } = await answered;
   const parts: Buffer[] = [];
   for await (const part of response) parts.push(part);
   return {
@@ -46,6 +48,7 @@ export async function fetchWhole(url: string, { method = 'GET', fields = {}, bod
     etag: response.headers.etag,
     body: Buffer.concat(parts),
     sentAt,
+    headAt,
     receivedAt: performance.now(),
   };
 }

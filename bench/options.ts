@@ -1,7 +1,13 @@
 import { parseArgs } from 'node:util';
 
-export const PART_NAMES = ['startup', 'small', 'large', 'visible', 'revoke', 'upload'] as const;
-export type PartName = (typeof PART_NAMES)[number];
+/** What is measured on the product in one process. */
+export const SINGLE_PARTS = ['startup', 'small', 'large', 'visible', 'revoke', 'upload'] as const;
+/** What is measured on separate services with two gateways. */
+export const PAIR_PARTS = ['forget', 'hide'] as const;
+const PART_NAMES = [...SINGLE_PARTS, ...PAIR_PARTS] as const;
+export type SinglePart = (typeof SINGLE_PARTS)[number];
+export type PairPart = (typeof PAIR_PARTS)[number];
+type PartName = (typeof PART_NAMES)[number];
 
 export interface Options {
   readonly parts: readonly PartName[];
@@ -13,6 +19,10 @@ export interface Options {
   readonly files: number;
   readonly publishes: number;
   readonly revocations: number;
+  /** Revocations at two gateways. */
+  readonly forgettings: number;
+  /** Packages that turn private. */
+  readonly hidings: number;
   readonly jsonFile: string | undefined;
 }
 
@@ -38,8 +48,8 @@ export function parseOptions(words: readonly string[]): Options | undefined {
   const wanted = values.only?.map(parsePartName);
   const parts = PART_NAMES.filter((name) => wanted?.includes(name) ?? !(name === 'upload' && values['no-large']));
   const measures = values.quick
-    ? { rounds: 3, roundMs: 1_000, files: 200, publishes: 20, revocations: 10 }
-    : { rounds: 5, roundMs: 3_000, files: 1_000, publishes: 100, revocations: 50 };
+    ? { rounds: 3, roundMs: 1_000, files: 200, publishes: 20, revocations: 10, forgettings: 20, hidings: 10 }
+    : { rounds: 5, roundMs: 3_000, files: 1_000, publishes: 100, revocations: 50, forgettings: 200, hidings: 100 };
   return { parts, ...measures, jsonFile: values.json };
 }
 

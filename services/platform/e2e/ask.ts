@@ -17,6 +17,8 @@ export interface Answered {
   readonly headers: IncomingHttpHeaders;
   /** Names and values in the order they came, without those that tell the time or belong to the connection. */
   readonly told: readonly string[];
+  /** When the head was there, in monotonic milliseconds. */
+  readonly headMs: number;
   /** As it came: nothing is decompressed. */
   readonly bytes: Buffer;
   text(): string;
@@ -44,6 +46,7 @@ export function ask(url: string, asked: Asked = {}): Promise<Answered> {
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer from ${hostname}:${port} in 60 s`)));
     outgoing.on('error', reject);
     outgoing.on('response', (incoming) => {
+      const headMs = performance.now();
       buffer(incoming).then((bytes) => {
         const { statusCode = 0, statusMessage = '', headers: heard, rawHeaders } = incoming;
         const pairs = rawHeaders.flatMap((name, at) =>
@@ -55,6 +58,7 @@ export function ask(url: string, asked: Asked = {}): Promise<Answered> {
           reason: statusMessage,
           headers: heard,
           told: pairs,
+          headMs,
           bytes,
           text,
           json: <T>() => JSON.parse(text()) as T,

@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { changeDuring, type Forgetting } from '@vivarium/testkit/forgetting';
+import { formatsOf } from '@vivarium/testkit/stranger-formats';
 import pg from 'pg';
 import { condaPackage, wheel } from './distributions.js';
-import { HTML, JSON_V1 } from './formats.js';
 import type { Publisher } from './publisher.js';
 import type { TwoGateways } from './two-gateways.js';
 
@@ -40,35 +40,14 @@ export async function tokenInUse(stand: TwoGateways, admin: Publisher, secret: s
   return { name, paths };
 }
 
-export interface Refusal {
-  /** From sending the revocation to its answer. */
-  readonly answeredMs: number;
-  /** From sending the revocation to the end of the last 200 at the second gateway; below zero: none. */
-  readonly lastServedMs: number;
-  /** Answers of 200 to requests that were sent after the revocation was answered. */
-  readonly servedAfter: number;
-}
-
 /** Revokes a token through the first gateway while it is in use at the second; `during` runs as soon as that was sent. */
-export async function revokeInUse(
+export function revokeInUse(
   stand: TwoGateways,
   admin: Publisher,
   token: InUse,
-  during: () => Promise<void> = async () => undefined,
-): Promise<Refusal> {
-  const poll = stand.poll(token.paths);
-  await sleep(50);
-  const sentAt = performance.now();
-  const revoked = admin.removeToken(token.name).then(() => performance.now());
-  const [answeredAt] = await Promise.all([revoked, during()]);
-  await sleep(300);
-  const samples = await poll.stop();
-  const servedAfter = samples.filter(({ status, beganMs }) => status === 200 && beganMs > answeredAt);
-  return {
-    answeredMs: answeredAt - sentAt,
-    lastServedMs: (poll.lastServedMs ?? Number.NEGATIVE_INFINITY) - sentAt,
-    servedAfter: servedAfter.length,
-  };
+  during?: () => Promise<void>,
+): Promise<Forgetting> {
+  return changeDuring(stand.poll(token.paths), () => admin.removeToken(token.name), during);
 }
 
 /**
@@ -110,25 +89,6 @@ export async function killAfterUpdate(stand: TwoGateways, admin: Publisher, toke
   }
 }
 
-/** Everything that tells the names of a channel to a stranger: path, headers, and how its bytes become text. */
-const FORMATS: readonly (readonly [
-  path: string,
-  headers: Record<string, string>,
-  textOf: (bytes: Buffer) => string,
-])[] = [
-  [`/conda/${CHANNEL}/noarch/repodata.json`, {}, plain],
-  [`/conda/${CHANNEL}/noarch/repodata.json`, { 'Accept-Encoding': 'gzip' }, (bytes) => plain(gunzipSync(bytes))],
-  [`/conda/${CHANNEL}/noarch/repodata.json.zst`, {}, (bytes) => plain(zstdDecompressSync(bytes))],
-  [`/conda/${CHANNEL}/noarch/repodata_shards.msgpack.zst`, {}, (bytes) => plain(zstdDecompressSync(bytes))],
-  [`/pypi/${CHANNEL}/simple/`, { Accept: HTML }, plain],
-  [`/pypi/${CHANNEL}/simple/`, { Accept: JSON_V1 }, plain],
-  [`/pypi/${CHANNEL}/simple/`, { Accept: JSON_V1, 'Accept-Encoding': 'gzip' }, (bytes) => plain(gunzipSync(bytes))],
-];
-
-function plain(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('latin1');
-}
-
 export interface Shown {
   readonly format: string;
   readonly gateway: number;
@@ -141,10 +101,9 @@ export function shownToStrangers(stand: TwoGateways, names: readonly string[]): 
   const asks = [stand.askFirst.bind(stand), stand.askSecond.bind(stand)];
   return Promise.all(
     asks.flatMap((askAt, gateway) =>
-      FORMATS.map(async ([path, headers, textOf]) => {
+      formatsOf(CHANNEL).map(async ({ name: format, path, headers, textOf }) => {
         const { status, bytes } = await askAt(path, headers);
-        const text = status === 200 ? textOf(bytes) : plain(bytes);
-        const format = `${path} ${JSON.stringify(headers)}`;
+        const text = status === 200 ? textOf(bytes) : bytes.toString('latin1');
         return { format, gateway: gateway + 1, status, names: names.filter((name) => text.includes(name)) };
       }),
     ),
@@ -180,7 +139,10 @@ export async function publishAndRead(stand: TwoGateways, admin: Publisher, count
       const ticket = await admin.stage(file);
       await admin.send(ticket, file);
       const committed = (await admin.commit(file, ticket)).json<{ index?: string }>();
-      const [artifact, index] = [await stand.askSecond(path), await stand.askSecond(FORMATS[0]?.[0] ?? '')];
+      const [artifact, index] = [
+        await stand.askSecond(path),
+        await stand.askSecond(`/conda/${CHANNEL}/noarch/repodata.json`),
+      ];
       if (artifact.status !== 200) missing.push(`${path} is ${artifact.status}: ${artifact.text()}`);
       const isShown = index.status === 200 && index.text().includes(file.basename.replace('noarch/', ''));
       if (!isShown) missing.push(`${path} is not in an index of ${index.status} (${JSON.stringify(committed.index)})`);

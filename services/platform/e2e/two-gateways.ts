@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Poll } from '@vivarium/testkit/poll';
 import { type Product, startProduct } from '@vivarium/testkit/product';
 import { ProductProcess } from '@vivarium/testkit/product-process';
 import { findProgram, freePort } from '@vivarium/testkit/programs';
@@ -63,7 +64,15 @@ export class TwoGateways {
 
   /** Asks the second gateway for these without a pause, until `stop` gives what was answered. */
   poll(paths: readonly string[]): Poll {
-    const poll = new Poll((path) => this.askSecond(path), paths);
+    const poll = new Poll(
+      paths.map((path) => ({
+        name: path,
+        ask: async () => {
+          const { status, headMs } = await this.askSecond(path);
+          return { status, isServed: status === 200, headMs };
+        },
+      })),
+    );
     this.#polls.push(poll);
     return poll;
   }
@@ -77,47 +86,5 @@ export class TwoGateways {
       if (performance.now() > end) throw new Error(`${path} is ${last.status} after ${withinMs} ms: ${last.text()}`);
       await sleep(50);
     }
-  }
-}
-
-interface Sample {
-  readonly path: string;
-  readonly beganMs: number;
-  readonly endedMs: number;
-  /** 0: no answer. */
-  readonly status: number;
-}
-
-/** Many requests, one after the other for each path. */
-export class Poll {
-  readonly samples: Sample[] = [];
-  readonly #loops: Promise<unknown>;
-  #isStopped = false;
-
-  constructor(askFor: (path: string) => Promise<Answered>, paths: readonly string[]) {
-    this.#loops = Promise.all(
-      paths.map(async (path) => {
-        while (!this.#isStopped) {
-          const beganMs = performance.now();
-          const status = await askFor(path).then(
-            (answered) => answered.status,
-            () => 0,
-          );
-          this.samples.push({ path, beganMs, endedMs: performance.now(), status });
-          await sleep(5);
-        }
-      }),
-    );
-  }
-
-  async stop(): Promise<readonly Sample[]> {
-    this.#isStopped = true;
-    await this.#loops;
-    return this.samples;
-  }
-
-  /** When the last 200 was received; undefined if there was none. */
-  get lastServedMs(): number | undefined {
-    return this.samples.findLast(({ status }) => status === 200)?.endedMs;
   }
 }
