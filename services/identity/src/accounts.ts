@@ -1,4 +1,5 @@
 import { Inject } from '@nestjs/common';
+import { administers } from '@vivarium/access/administer';
 import { PORTS } from '@vivarium/boot/ports';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import {
@@ -12,6 +13,7 @@ import { Fault } from '@vivarium/fault/fault';
 import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
+import { callerFromProto } from '@vivarium/trust/caller';
 import { accountMessageOf, ownAccountMessageOf } from './account-message.js';
 import { callerOf, lockCaller, needSuperuser } from './acting.js';
 import { insertUser, parseUser } from './create-user.js';
@@ -34,21 +36,25 @@ export class Accounts implements HandlerOf<typeof AccountsContract> {
     const isPossible = by.case === 'id' ? /^[\w-]{1,64}$/.test(by.value) : isLogin(login);
     const account = isPossible ? await ask(this.db.account.findFirst({ where: { ...where, deletedAt: null } })) : null;
     if (account === null) throw new Fault('not_found', `There is no account "${(by.value ?? '').slice(0, 70)}".`);
-    const isOwn = asker !== undefined && (asker.superuser || asker.accountId === account.id);
+    const isOwn = asker?.accountId === account.id || administers(callerFromProto(asker), 'api:read');
     return { account: isOwn ? ownAccountMessageOf(account) : accountMessageOf(account) };
   }
 
   async createUser(request: CreateUserRequest, call: Call) {
     const { ports, db } = this;
     const caller = await callerOf(ports, call);
-    const judge = async (tx: Tx) => needSuperuser(await lockCaller(tx, caller, ports.clock()), 'creating a user');
+    const judge = async (tx: Tx) => {
+      const acting = await lockCaller(tx, caller, ports.clock());
+      needSuperuser(acting, 'creating a user');
+      return acting;
+    };
     // Before the password is hashed, so that nobody else makes us work; and again with the rows.
     await retryConflicts(() => db.$transaction(judge));
     const user = await parseUser(ports, request);
     const account = await retryConflicts(() =>
       db.$transaction(async (tx) => {
-        await judge(tx);
-        return insertUser(tx, ports, user);
+        const { message } = await judge(tx);
+        return insertUser(tx, ports, user, message);
       }),
     );
     await untilForgotten(ports.invalidations, `The user ${account.login} is made`);
@@ -56,9 +62,9 @@ export class Accounts implements HandlerOf<typeof AccountsContract> {
   }
 
   async setPassword(request: SetPasswordRequest, call: Call) {
-    await setPassword(this.db, this.ports, await callerOf(this.ports, call), request);
+    const made = await setPassword(this.db, this.ports, await callerOf(this.ports, call), request);
     await untilForgotten(this.ports.invalidations, 'The password is changed and the sessions have ended');
-    return {};
+    return { password: made };
   }
 
   /** The account that asks; undefined for services and for anybody who is nobody. */

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { administers } from '@vivarium/access/administer';
 import { type Caller as AccessCaller, tokenOf } from '@vivarium/access/caller';
 import { holds, type Scope } from '@vivarium/access/scope';
 import { type Caller, CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
@@ -39,7 +40,7 @@ export async function lockCaller(tx: Tx, caller: Caller, nowMs: number): Promise
   }
   // A statement of its own: it sees what whoever held those locks before has committed.
   const today = await recheck(tx, caller, nowMs);
-  const message = create(CallerSchema, today.caller);
+  const message = create(CallerSchema, { ...today.caller, address: caller.address });
   const account = callerFromProto(message);
   if (account.kind === 'anonymous') throw nobodySignedIn();
   return { message, caller: account, token: today.token };
@@ -53,14 +54,26 @@ export function needScope(caller: AccessCaller, scope: Scope, purpose: string): 
 }
 
 /**
- * Throws Fault('forbidden') unless the caller may manage accounts. A token must be without any limit for it: by making
- * itself a superuser's password it could do all that its limits forbid.
+ * Throws Fault('forbidden') unless the caller may manage accounts. A token must be without any limit for it, and have the
+ * scope: `all` where what is done, as setting a password, would open everything that its limits forbid.
  */
-export function needSuperuser({ caller, token }: Acting, purpose: string): void {
-  if (!caller.superuser) throw new Fault('forbidden', `${purpose} needs a superuser, and ${caller.login} is none`);
-  needScope(caller, 'all', purpose);
-  const credential = tokenOf(caller);
-  if (credential === null) return;
-  if (Object.keys(credential.restrictions).length === 0 && token?.remainingUses === null) return;
-  throw new Fault('forbidden', `${purpose} needs a token without restrictions; sign in, or create such a token`);
+export function needSuperuser({ caller, token }: Acting, purpose: string, scope: Scope = 'all'): void {
+  needAdministration(caller, purpose, scope);
+  if (token === undefined || token.remainingUses === null) return;
+  throw restricted(purpose);
+}
+
+/** The same where nothing is changed, and the assertion's word is enough. */
+export function needAdministration(caller: AccessCaller, purpose: string, scope: Scope): void {
+  if (administers(caller, scope)) return;
+  if (caller.kind === 'anonymous') throw nobodySignedIn();
+  if (!caller.superuser) {
+    throw new Fault('forbidden', `${purpose} needs a superuser, and ${caller.login} is none`);
+  }
+  needScope(caller, scope, purpose);
+  throw restricted(purpose);
+}
+
+function restricted(purpose: string): Fault {
+  return new Fault('forbidden', `${purpose} needs a token without restrictions; sign in, or create such a token`);
 }

@@ -1,16 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { retryConflicts } from '@vivarium/db/open';
 import { addInvalidation, type Invalidations } from '@vivarium/invalidation/invalidations';
-import { insertUser, parseUser, type UserRules } from './create-user.js';
+import { insertUser, OPERATOR, parseUser, type UserRules } from './create-user.js';
 import { ask, type Db } from './db.js';
+import { generatePassword } from './generate-password.js';
 import { foldLogin } from './login.js';
 import { checkNewPassword, hashPassword } from './password.js';
-import { randomText } from './session-secret.js';
 import { type PasswordPorts, replacePassword } from './set-password.js';
-
-// No two characters of it look alike, as somebody may type it from a screen.
-const PASSWORD_ALPHABET = 'abcdefghijkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY34679';
-const PASSWORD_LENGTH = 24;
 
 /**
  * Makes the first administrator if there is no superuser. Gives the password if it was generated: it is stored nowhere
@@ -30,7 +25,7 @@ export async function ensureFirstAdmin(
       // Two processes that start together make one administrator.
       await tx.$executeRaw`LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE`;
       if (await hasSuperuser(tx)) return false;
-      await insertUser(tx, rules, user);
+      await insertUser(tx, rules, user, OPERATOR);
       return true;
     }),
   );
@@ -51,13 +46,10 @@ export async function resetPassword(
   const password = user.password ?? generated ?? '';
   checkNewPassword(password);
   const hash = await hashPassword(password);
-  await retryConflicts(() => db.$transaction((tx) => replacePassword(tx, ports, foldLogin(user.login), hash)));
+  await retryConflicts(() =>
+    db.$transaction((tx) => replacePassword(tx, ports, foldLogin(user.login), hash, OPERATOR)),
+  );
   return generated === undefined ? {} : { password: generated };
-}
-
-/** A password that nobody has to invent, without characters that look alike. */
-export function generatePassword(): string {
-  return randomText(randomBytes, PASSWORD_ALPHABET, PASSWORD_LENGTH);
 }
 
 async function hasSuperuser(db: Pick<Db, 'account'>): Promise<boolean> {

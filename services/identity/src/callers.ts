@@ -38,7 +38,7 @@ export class Callers implements HandlerOf<typeof CallersContract> {
     if (caller === undefined) throw nobodySignedIn();
     const today = await recheck(this.db, caller, this.ports.clock());
     if (today.token !== undefined) await checkMaker(this.ports, today.token);
-    return { caller: today.caller };
+    return { caller: { ...today.caller, address: caller.address } };
   }
 
   async keys(_request: KeysRequest) {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { judgeMint, type Minted } from '@vivarium/access/mint';
+import { addAudit } from '@vivarium/audit/audit';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { CreateTokenRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
 import { retryConflicts } from '@vivarium/db/open';
@@ -10,13 +11,13 @@ import { type Acting, lockCaller } from './acting.js';
 import type { Db, Tx } from './db.js';
 import type { Token } from './gen/prisma/client.js';
 import { noteOf } from './note.js';
-import type { TokenOwner } from './owners.js';
+import { needOwnership, type TokenOwner } from './owners.js';
 import type { IdentityPorts } from './ports.js';
 import { revokeTokens } from './revoke-token.js';
+import { nameInUse, parseTokenName } from './token-name.js';
 
 // A list of this many still fits into one answer.
 const TOKENS_MAX = 500;
-const NAME_LENGTH_MAX = 128;
 const USES_MAX = 1_000_000_000n;
 
 export interface CreatedToken {
@@ -38,12 +39,13 @@ export function createToken(
   owner: TokenOwner,
   request: CreateTokenRequest,
 ): Promise<CreatedToken> {
-  const [name, uses, nowMs] = [parseName(request.name), parseUses(request.uses), ports.clock()];
+  const [name, uses, nowMs] = [parseTokenName(request.name), parseUses(request.uses), ports.clock()];
   return retryConflicts(() =>
     db.$transaction(async (tx) => {
       // Everything that gives or takes this owner's names goes one after the other.
       await tx.$executeRaw`SELECT 1 FROM accounts WHERE id = ${owner.id} FOR NO KEY UPDATE`;
       const acting = await lockCaller(tx, caller, nowMs);
+      if (owner.through !== 'self') needOwnership(acting, owner, `creating a token of ${owner.login}`);
       const minted = judge(acting, request, nowMs);
       const replaced = await freeName(tx, ports, acting, owner, name, request.failIfExists);
       const text = mintToken(randomBytes);
@@ -65,6 +67,7 @@ export function createToken(
           address: noteOf(request.address, 64),
         },
       });
+      await record(tx, acting, owner, token, replaced);
       return { text, token, replaced: replaced.length > 0 };
     }),
   );
@@ -80,6 +83,19 @@ function judge({ caller, token }: Acting, request: CreateTokenRequest, nowMs: nu
     maxAgeMs: request.maxAgeSeconds === undefined ? null : Number(request.maxAgeSeconds) * 1_000,
     nowMs,
   });
+}
+
+async function record(tx: Tx, { message }: Acting, owner: TokenOwner, token: Token, replaced: readonly string[]) {
+  const { name, scopes, restrictions, expiresAt, remainingUses, createdAt } = token;
+  const after = {
+    scopes,
+    restrictions: restrictions as Record<string, string[]>,
+    expires: expiresAt.toISOString(),
+    uses: remainingUses === null ? null : Number(remainingUses),
+  };
+  const before = replaced.length === 0 ? undefined : { revoked: replaced.length };
+  const entry = { action: 'token.create', ownerId: owner.id, resource: `token ${name} of ${owner.login}` };
+  await addAudit(tx, { actor: message, ...entry, before, after }, createdAt.getTime());
 }
 
 /** Makes room for the name and gives the ids of what was revoked for it. */
@@ -99,10 +115,7 @@ async function freeName(
   }
   const isDead = holder.expiresAt.getTime() <= ports.clock() || holder.remainingUses === 0n;
   if (failIfExists && !isDead) {
-    throw new Fault(
-      'conflict',
-      `${owner.login} has a token named "${name}" already; remove it with "anaconda auth --remove", or choose another name`,
-    );
+    throw nameInUse(owner.login, name);
   }
   const revoked = await revokeTokens(tx, ports, [holder.id]);
   const self = acting.token?.id;
@@ -131,17 +144,6 @@ async function checkCount(tx: Tx, owner: TokenOwner): Promise<void> {
     'conflict',
     `${owner.login} has ${TOKENS_MAX} tokens, which is the most; remove some that nobody needs`,
   );
-}
-
-function parseName(text: string): string {
-  const name = text.trim();
-  if (name === '' || name.length > NAME_LENGTH_MAX || /\p{C}/u.test(name)) {
-    throw new Fault(
-      'invalid',
-      `a token needs a name of 1 to ${NAME_LENGTH_MAX} printable characters; give one with "--name"`,
-    );
-  }
-  return name;
 }
 
 function parseUses(uses: bigint | undefined): bigint | null {

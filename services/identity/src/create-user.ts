@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type AuditEntry, addAudit } from '@vivarium/audit/audit';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
@@ -7,6 +8,9 @@ import type { Account } from './gen/prisma/client.js';
 import { parseNewLogin } from './login.js';
 import { checkNewPassword, hashPassword } from './password.js';
 import { parseEmail, parsePersonName } from './person.js';
+
+/** Who acts where somebody types a command on the server. */
+export const OPERATOR: AuditEntry['actor'] = { service: 'platform' };
 
 export interface NewUser {
   readonly login: string;
@@ -34,7 +38,7 @@ export interface ParsedUser extends NewUser {
  */
 export async function createUser(db: Db, rules: UserRules, user: NewUser): Promise<Account> {
   const parsed = await parseUser(rules, user);
-  return retryConflicts(() => db.$transaction((tx) => insertUser(tx, rules, parsed)));
+  return retryConflicts(() => db.$transaction((tx) => insertUser(tx, rules, parsed, OPERATOR)));
 }
 
 /** Checks what is asked and hashes the password, before any transaction: that takes long. Throws Fault('invalid'). */
@@ -46,8 +50,16 @@ export async function parseUser(rules: UserRules, user: NewUser): Promise<Parsed
   return { ...user, login, email, name, hash: await hashPassword(user.password) };
 }
 
-/** The rows of a user. Throws Fault('conflict') for a login or an e-mail address in use. */
-export async function insertUser(tx: Tx, { clock, invalidations }: UserRules, user: ParsedUser): Promise<Account> {
+/**
+ * The rows of a user. The actor is who makes it. Throws Fault('conflict') for a login or an
+ * e-mail address in use.
+ */
+export async function insertUser(
+  tx: Tx,
+  { clock, invalidations }: UserRules,
+  user: ParsedUser,
+  actor: AuditEntry['actor'],
+): Promise<Account> {
   const { login, email = null, name, superuser, hash } = user;
   const [id, now] = [randomUUID(), new Date(clock())];
   // By accounts_login_key and accounts_email_key: whoever comes second inserts nothing.
@@ -58,6 +70,8 @@ export async function insertUser(tx: Tx, { clock, invalidations }: UserRules, us
   await tx.password.create({ data: { accountId: id, hash, changedAt: now } });
   // Who asked for the channel before remembers that there is none.
   await invalidations.add(tx, [{ tag: `login:${login}`, version: 1 }]);
+  const after = { superuser, name, email };
+  await addAudit(tx, { actor, action: 'user.create', ownerId: id, resource: `user ${login}`, after }, clock());
   return tx.account.findUniqueOrThrow({ where: { id } });
 }
 

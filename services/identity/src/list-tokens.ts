@@ -5,7 +5,7 @@ import { needScope } from './acting.js';
 import { ask, type Db } from './db.js';
 import type { TokenOwner } from './owners.js';
 import { revokedToken, unknownToken } from './refusals.js';
-import { tokenMessageOf } from './token-message.js';
+import { tokenMessagesOf } from './token-message.js';
 
 /** The owner's tokens that were not revoked, expired ones too, oldest first. Throws Fault('forbidden') without `api:read`. */
 export async function listTokens(db: Db, caller: Caller, owner: TokenOwner) {
@@ -17,7 +17,7 @@ export async function listTokens(db: Db, caller: Caller, owner: TokenOwner) {
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     }),
   );
-  return rows.map((row) => tokenMessageOf(row, owner.login));
+  return tokenMessagesOf(db, rows);
 }
 
 /** The presented token. Needs no scope: it tells only what its holder holds. Throws Fault('invalid') for other credentials. */
@@ -28,5 +28,6 @@ export async function describeToken(db: Db, caller: Caller) {
   const row = await ask(db.token.findUnique({ where: { id: caller.credentialId } }));
   if (row === null) throw unknownToken();
   if (row.revokedAt !== null) throw revokedToken(row.revokedAt);
-  return tokenMessageOf(row, caller.login);
+  const [message] = await tokenMessagesOf(db, [row]);
+  return message;
 }

@@ -1,6 +1,7 @@
 import { Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { clientOf } from '@vivarium/rpc/rpc';
+import { standingFromProto } from '@vivarium/trust/messages';
 import { findTokenFacts, type TokenFacts } from './credential-facts.js';
 import type { Db } from './db.js';
 import type { FactVersion } from './identified.js';
@@ -16,7 +17,7 @@ export async function standingIn({ bus, trust }: IdentityPorts, organizationId: 
     channelId: organizationId,
     channelKind: 'organization',
   });
-  return { isOwner: standing?.owner ?? false, isMember: standing?.member ?? false, versions };
+  return { standing: standingFromProto(standing), versions };
 }
 
 /**
@@ -26,8 +27,8 @@ export async function standingIn({ bus, trust }: IdentityPorts, organizationId: 
  */
 export async function checkMaker(ports: IdentityPorts, facts: TokenFacts): Promise<readonly FactVersion[]> {
   if (facts.kind !== 'organization') return [];
-  const { isOwner, versions } = await standingIn(ports, facts.accountId, facts.makerId);
-  if (!isOwner) throw suspendedToken(facts.login, facts.makerLogin);
+  const { standing, versions } = await standingIn(ports, facts.accountId, facts.makerId);
+  if (!standing.owner) throw suspendedToken(facts.login, facts.makerLogin);
   return versions.map(({ tag, version }) => ({ tag, version }));
 }
 

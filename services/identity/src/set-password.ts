@@ -1,3 +1,4 @@
+import { type AuditEntry, addAudit } from '@vivarium/audit/audit';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { SetPasswordRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { retryConflicts } from '@vivarium/db/open';
@@ -6,6 +7,7 @@ import type { Invalidations } from '@vivarium/invalidation/invalidations';
 import { lockCaller, needScope, needSuperuser } from './acting.js';
 import { findPasswordFacts } from './credential-facts.js';
 import { ask, type Db, type Tx } from './db.js';
+import { generatePassword } from './generate-password.js';
 import { foldLogin, isLogin } from './login.js';
 import { checkNewPassword, hashPassword, isPasswordOf } from './password.js';
 
@@ -17,7 +19,8 @@ export interface PasswordPorts {
 const PURPOSE = "setting another account's password";
 
 /**
- * Sets a password and ends all sessions of the account. A superuser sets anybody's; a user its own, with the old one.
+ * Sets a password and ends all sessions of the account. A superuser sets anybody's, or has one made, which is given here
+ * and stored nowhere; a user sets its own, with the old one.
  * Throws Fault('invalid'), Fault('forbidden'), and Fault('not_found') to superusers.
  */
 export async function setPassword(
@@ -25,25 +28,34 @@ export async function setPassword(
   ports: PasswordPorts,
   caller: Caller,
   request: SetPasswordRequest,
-): Promise<void> {
+): Promise<string> {
   const login = foldLogin(request.login);
-  checkNewPassword(request.password);
-  const isSelf = login === caller.login;
+  const made = request.password === '' && caller.superuser ? generatePassword() : '';
+  const password = made || request.password;
+  checkNewPassword(password);
+  const isSelf = login === caller.login && caller.accountKind === 'user';
   const isProven = isSelf && (await isOldPassword(db, caller, request.oldPassword));
-  const hash = await hashPassword(request.password);
+  const hash = await hashPassword(password);
   await retryConflicts(() =>
     db.$transaction(async (tx) => {
       const acting = await lockCaller(tx, caller, ports.clock());
       if (isProven) needScope(acting.caller, 'api:write', 'changing a password');
       else if (isSelf && !acting.caller.superuser) throw new Fault('forbidden', 'the old password is wrong; try again');
       else needSuperuser(acting, PURPOSE);
-      await replacePassword(tx, ports, login, hash);
+      await replacePassword(tx, ports, login, hash, acting.message);
     }),
   );
+  return made;
 }
 
 /** Stores the hash, ends the sessions, and says so. Throws Fault('not_found') unless there is a user of that login. */
-export async function replacePassword(tx: Tx, ports: PasswordPorts, login: string, hash: string): Promise<void> {
+export async function replacePassword(
+  tx: Tx,
+  ports: PasswordPorts,
+  login: string,
+  hash: string,
+  actor: AuditEntry['actor'],
+): Promise<void> {
   const now = new Date(ports.clock());
   const account = isLogin(login) ? await raiseVersion(tx, login) : undefined;
   if (account === undefined) throw new Fault('not_found', `There is no user "${login.slice(0, 70)}".`);
@@ -58,6 +70,7 @@ export async function replacePassword(tx: Tx, ports: PasswordPorts, login: strin
     UPDATE sessions SET revoked_at = ${now}, version = version + 1 WHERE account_id = ${id} AND revoked_at IS NULL`;
   // What is remembered of a session carries its account's version too, so one fact ends them all.
   await ports.invalidations.add(tx, [{ tag: `account:${id}`, version: Number(version) }]);
+  await addAudit(tx, { actor, action: 'password.set', ownerId: id, resource: `user ${login}` }, ports.clock());
 }
 
 async function isOldPassword(db: Db, caller: Caller, oldPassword: string): Promise<boolean> {

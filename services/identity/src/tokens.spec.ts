@@ -29,7 +29,7 @@ describe('tokens', () => {
   const revoke = async (credential: Credential, name?: string, organization = '') => {
     const { tokens } = await identity.as(credential);
     const which = name === undefined ? { case: 'presented', value: true } : { case: 'name', value: name };
-    return tokens.revoke({ which: which as { case: 'name'; value: string }, organization });
+    return tokens.revoke({ which: which as { case: 'name'; value: string }, owner: organization });
   };
   const isLiving = (token: string) =>
     identity.whoIs({ token }).then(
@@ -37,7 +37,7 @@ describe('tokens', () => {
       () => false,
     );
   const namesOf = async (credential: Credential, organization = '') => {
-    const { tokens } = await (await identity.as(credential)).tokens.list({ organization });
+    const { tokens } = await (await identity.as(credential)).tokens.list({ owner: organization });
     return tokens.map(({ name }) => name);
   };
 

@@ -1,10 +1,12 @@
 import { Inject } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { reached } from '@vivarium/boot/step';
+import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import {
   type CreateTokenRequest,
   type DescribeTokenRequest,
   type ListTokensRequest,
+  type RenameTokenRequest,
   type RevokeTokenRequest,
   Tokens as TokensContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
@@ -14,12 +16,14 @@ import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { callerOf } from './acting.js';
 import { createToken } from './create-token.js';
 import { DB, type Db } from './db.js';
+import type { Token } from './gen/prisma/client.js';
 import { describeToken, listTokens } from './list-tokens.js';
 import { recheckSuspension } from './makers.js';
-import { ownerOf } from './owners.js';
+import { ownerOf, ownerOfToken, ownerToManage } from './owners.js';
 import type { IdentityPorts } from './ports.js';
-import { revokeNamed, revokePresented } from './revoke-token.js';
-import { tokenMessageOf } from './token-message.js';
+import { renameToken } from './rename-token.js';
+import { revokeOf, revokePresented } from './revoke-token.js';
+import { tokenMessagesOf } from './token-message.js';
 
 @Serves(TokensContract)
 export class Tokens implements HandlerOf<typeof TokensContract> {
@@ -29,39 +33,67 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
   ) {}
 
   async create(request: CreateTokenRequest, call: Call) {
-    const caller = await callerOf(this.ports, call);
-    await recheckSuspension(this.ports, this.db, caller);
-    const owner = await ownerOf(this.ports, this.db, caller, request.organization);
-    const { text, token, replaced } = await createToken(this.ports, this.db, caller, owner, request);
+    const { ports, db } = this;
+    const caller = await this.#callerOf(call);
+    const owner = await ownerOf(ports, db, caller, request.organization, 'own');
+    const { text, token, replaced } = await createToken(ports, db, caller, owner, request);
     // Who would not replace a living token has replaced a dead one, which no gateway lets in any more.
     if (replaced && !request.failIfExists) {
-      await untilForgotten(
-        this.ports.invalidations,
-        'Ask again for the new token: the former one of that name is revoked',
-      );
+      await untilForgotten(ports.invalidations, 'Ask again for the new token: the former one of that name is revoked');
     }
-    return { token: text, described: tokenMessageOf(token, owner.login) };
+    return { token: text, ...(await this.#describe(token)) };
   }
 
-  async list(request: ListTokensRequest, call: Call) {
+  async list({ owner }: ListTokensRequest, call: Call) {
     const caller = await callerOf(this.ports, call);
-    const owner = await ownerOf(this.ports, this.db, caller, request.organization);
-    return { tokens: await listTokens(this.db, caller, owner) };
+    const { ports, db } = this;
+    return { tokens: await listTokens(db, caller, await ownerToManage(ports, db, caller, owner, 'read')) };
   }
 
-  async revoke({ which, organization }: RevokeTokenRequest, call: Call) {
-    const caller = await callerOf(this.ports, call);
-    if (which.case === 'name') {
-      await recheckSuspension(this.ports, this.db, caller);
-      const owner = await ownerOf(this.ports, this.db, caller, organization);
-      await revokeNamed(this.ports, this.db, caller, owner, which.value);
-    } else await revokePresented(this.ports, this.db, caller);
+  async revoke(request: RevokeTokenRequest, call: Call) {
+    const revoked = await this.#revoke(request, call);
     await reached('revoke-after-commit');
     await untilForgotten(this.ports.invalidations, 'The token is revoked');
-    return {};
+    return { revoked: BigInt(revoked) };
+  }
+
+  async rename(request: RenameTokenRequest, call: Call) {
+    const { ports, db } = this;
+    const caller = await this.#callerOf(call);
+    const owner = await ownerOfToken(ports, db, caller, request.id);
+    const renamed = await renameToken(ports, db, caller, owner, request);
+    // Nobody is let in by a name, so nobody has to wait.
+    ports.invalidations.wake();
+    return { token: (await this.#describe(renamed)).described };
   }
 
   async describe(_request: DescribeTokenRequest, call: Call) {
-    return { token: await describeToken(this.db, await callerOf(this.ports, call)) };
+    const token = await describeToken(this.db, await callerOf(this.ports, call));
+    return token === undefined ? {} : { token };
+  }
+
+  async #revoke({ which, owner: login }: RevokeTokenRequest, call: Call): Promise<number> {
+    const { ports, db } = this;
+    if (which.case === 'presented' || which.case === undefined) {
+      return revokePresented(ports, db, await callerOf(ports, call));
+    }
+    const caller = await this.#callerOf(call);
+    const owner =
+      which.case === 'id'
+        ? await ownerOfToken(ports, db, caller, which.value)
+        : await ownerToManage(ports, db, caller, login, 'own');
+    return revokeOf(ports, db, caller, owner, which.case === 'all' ? { case: 'all' } : which);
+  }
+
+  /** Who calls, unless its organization's token is suspended: asked before any transaction. */
+  async #callerOf(call: Call): Promise<Caller> {
+    const caller = await callerOf(this.ports, call);
+    await recheckSuspension(this.ports, this.db, caller);
+    return caller;
+  }
+
+  async #describe(token: Token) {
+    const [described] = await tokenMessagesOf(this.db, [token]);
+    return described === undefined ? {} : { described };
   }
 }

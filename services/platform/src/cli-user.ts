@@ -1,9 +1,10 @@
 import type { Config } from '@vivarium/boot/config';
 import { openPool } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
-import { generatePassword, outboxOnly, resetPassword } from '@vivarium/identity/administration';
+import { outboxOnly, resetPassword } from '@vivarium/identity/administration';
 import { createUser } from '@vivarium/identity/create-user';
 import { type Db, openDb } from '@vivarium/identity/db';
+import { generatePassword } from '@vivarium/identity/generate-password';
 import { withDatabase } from './cli-database.js';
 import { RESERVED_LOGINS } from './reserved-logins.js';
 

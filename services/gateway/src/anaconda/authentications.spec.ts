@@ -206,12 +206,12 @@ describe('tokens of the caller', () => {
   });
 
   it.each([
-    ['/api/authentications', { which: { case: 'presented', value: true }, organization: '' }],
-    ['/api/authentications/name/ci', { which: { case: 'name', value: 'ci' }, organization: '' }],
+    ['/api/authentications', { which: { case: 'presented', value: true }, owner: '' }],
+    ['/api/authentications/name/ci', { which: { case: 'name', value: 'ci' }, owner: '' }],
     ['/api/authentications/name/binstar_client:root@vm', { which: { case: 'name', value: 'binstar_client:root@vm' } }],
     ['/api/authentications/name/a%20b/c', { which: { case: 'name', value: 'a b/c' } }],
     ['/api/authentications/name/a+b%2Fc', { which: { case: 'name', value: 'a+b/c' } }],
-    ['/api/authentications/org/org1/name/orgtok', { which: { case: 'name', value: 'orgtok' }, organization: 'org1' }],
+    ['/api/authentications/org/org1/name/orgtok', { which: { case: 'name', value: 'orgtok' }, owner: 'org1' }],
   ])('are revoked by DELETE %s with 201', async (path, request) => {
     const headers = { ...JSON_TYPE, Authorization: `token ${gateway.token(ALICE)}` };
     const answer = await gateway.ask(path, { method: 'DELETE', headers });

@@ -87,7 +87,7 @@ export class Authentications {
     organization: string,
   ) {
     const caller = await this.identify.require(request, ['identity']);
-    await this.#tokens.revoke({ which, organization }, { ...caller.for('identity'), timeoutMs: REVOKE_MS });
+    await this.#tokens.revoke({ which, owner: organization }, { ...caller.for('identity'), timeoutMs: REVOKE_MS });
     return {};
   }
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/identity/v1/tokens.proto.
  */
 export const file_vivarium_identity_v1_tokens: GenFile = /*@__PURE__*/
-  fileDesc("CiF2aXZhcml1bS9pZGVudGl0eS92MS90b2tlbnMucHJvdG8SFHZpdmFyaXVtLmlkZW50aXR5LnYxIqgCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC293bmVyX2xvZ2luGAMgASgJEg4KBnNjb3BlcxgEIAMoCRI2CgxyZXN0cmljdGlvbnMYBSABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNZXhwaXJlc19hdF9tcxgHIAEoAxIXCg9sYXN0X3VzZWRfYXRfbXMYCCABKAMSEAoIaG9zdG5hbWUYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRIZChFsYXN0X3VzZWRfYWRkcmVzcxgLIAEoCRILCgN1cmwYDCABKAkSFgoOcmVtYWluaW5nX3VzZXMYDSABKAMilgIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRI2CgxyZXN0cmljdGlvbnMYAyABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhwKD21heF9hZ2Vfc2Vjb25kcxgEIAEoA0gAiAEBEhQKDG9yZ2FuaXphdGlvbhgFIAEoCRIWCg5mYWlsX2lmX2V4aXN0cxgGIAEoCBIQCghob3N0bmFtZRgHIAEoCRILCgN1cmwYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIRCgR1c2VzGAogASgDSAGIAQFCEgoQX21heF9hZ2Vfc2Vjb25kc0IHCgVfdXNlcyJUChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi4KCWRlc2NyaWJlZBgCIAEoCzIbLnZpdmFyaXVtLmlkZW50aXR5LnYxLlRva2VuIikKEUxpc3RUb2tlbnNSZXF1ZXN0EhQKDG9yZ2FuaXphdGlvbhgBIAEoCSJBChJMaXN0VG9rZW5zUmVzcG9uc2USKwoGdG9rZW5zGAEgAygLMhsudml2YXJpdW0uaWRlbnRpdHkudjEuVG9rZW4iWAoSUmV2b2tlVG9rZW5SZXF1ZXN0EhMKCXByZXNlbnRlZBgBIAEoCEgAEg4KBG5hbWUYAiABKAlIABIUCgxvcmdhbml6YXRpb24YAyABKAlCBwoFd2hpY2giFQoTUmV2b2tlVG9rZW5SZXNwb25zZSIWChREZXNjcmliZVRva2VuUmVxdWVzdCJDChVEZXNjcmliZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbjKGAwoGVG9rZW5zEl0KBkNyZWF0ZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USWQoETGlzdBInLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gigudml2YXJpdW0uaWRlbnRpdHkudjEuTGlzdFRva2Vuc1Jlc3BvbnNlEl0KBlJldm9rZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVzcG9uc2USYwoIRGVzY3JpYmUSKi52aXZhcml1bS5pZGVudGl0eS52MS5EZXNjcmliZVRva2VuUmVxdWVzdBorLnZpdmFyaXVtLmlkZW50aXR5LnYxLkRlc2NyaWJlVG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_vivarium_common_v1_facts]);
+  fileDesc("CiF2aXZhcml1bS9pZGVudGl0eS92MS90b2tlbnMucHJvdG8SFHZpdmFyaXVtLmlkZW50aXR5LnYxItUCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC293bmVyX2xvZ2luGAMgASgJEg4KBnNjb3BlcxgEIAMoCRI2CgxyZXN0cmljdGlvbnMYBSABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNZXhwaXJlc19hdF9tcxgHIAEoAxIXCg9sYXN0X3VzZWRfYXRfbXMYCCABKAMSEAoIaG9zdG5hbWUYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRIZChFsYXN0X3VzZWRfYWRkcmVzcxgLIAEoCRILCgN1cmwYDCABKAkSFgoOcmVtYWluaW5nX3VzZXMYDSABKAMSEwoLbWFrZXJfbG9naW4YDiABKAkSFgoOY2hhbm5lbF9sb2dpbnMYDyADKAkilgIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRI2CgxyZXN0cmljdGlvbnMYAyABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhwKD21heF9hZ2Vfc2Vjb25kcxgEIAEoA0gAiAEBEhQKDG9yZ2FuaXphdGlvbhgFIAEoCRIWCg5mYWlsX2lmX2V4aXN0cxgGIAEoCBIQCghob3N0bmFtZRgHIAEoCRILCgN1cmwYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIRCgR1c2VzGAogASgDSAGIAQFCEgoQX21heF9hZ2Vfc2Vjb25kc0IHCgVfdXNlcyJUChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi4KCWRlc2NyaWJlZBgCIAEoCzIbLnZpdmFyaXVtLmlkZW50aXR5LnYxLlRva2VuIiIKEUxpc3RUb2tlbnNSZXF1ZXN0Eg0KBW93bmVyGAEgASgJIkEKEkxpc3RUb2tlbnNSZXNwb25zZRIrCgZ0b2tlbnMYASADKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiJuChJSZXZva2VUb2tlblJlcXVlc3QSEwoJcHJlc2VudGVkGAEgASgISAASDgoEbmFtZRgCIAEoCUgAEgwKAmlkGAQgASgJSAASDQoDYWxsGAUgASgISAASDQoFb3duZXIYAyABKAlCBwoFd2hpY2giJgoTUmV2b2tlVG9rZW5SZXNwb25zZRIPCgdyZXZva2VkGAEgASgDIi4KElJlbmFtZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJIkEKE1JlbmFtZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiIWChREZXNjcmliZVRva2VuUmVxdWVzdCJDChVEZXNjcmliZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbjLlAwoGVG9rZW5zEl0KBkNyZWF0ZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USWQoETGlzdBInLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gigudml2YXJpdW0uaWRlbnRpdHkudjEuTGlzdFRva2Vuc1Jlc3BvbnNlEl0KBlJldm9rZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVzcG9uc2USXQoGUmVuYW1lEigudml2YXJpdW0uaWRlbnRpdHkudjEuUmVuYW1lVG9rZW5SZXF1ZXN0Gikudml2YXJpdW0uaWRlbnRpdHkudjEuUmVuYW1lVG9rZW5SZXNwb25zZRJjCghEZXNjcmliZRIqLnZpdmFyaXVtLmlkZW50aXR5LnYxLkRlc2NyaWJlVG9rZW5SZXF1ZXN0Gisudml2YXJpdW0uaWRlbnRpdHkudjEuRGVzY3JpYmVUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_vivarium_common_v1_facts]);
 
 /**
  * @generated from message vivarium.identity.v1.Token
@@ -86,6 +86,20 @@ export type Token = Message<"vivarium.identity.v1.Token"> & {
    * @generated from field: int64 remaining_uses = 13;
    */
   remainingUses: bigint;
+
+  /**
+   * Who made it: another than the owner if that is an organization.
+   *
+   * @generated from field: string maker_login = 14;
+   */
+  makerLogin: string;
+
+  /**
+   * Logins of the channels in the restrictions, in the same order.
+   *
+   * @generated from field: repeated string channel_logins = 15;
+   */
+  channelLogins: string[];
 };
 
 /**
@@ -194,9 +208,11 @@ export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__P
  */
 export type ListTokensRequest = Message<"vivarium.identity.v1.ListTokensRequest"> & {
   /**
-   * @generated from field: string organization = 1;
+   * Login of another account than the caller's.
+   *
+   * @generated from field: string owner = 1;
    */
-  organization: string;
+  owner: string;
 };
 
 /**
@@ -242,12 +258,26 @@ export type RevokeTokenRequest = Message<"vivarium.identity.v1.RevokeTokenReques
      */
     value: string;
     case: "name";
+  } | {
+    /**
+     * @generated from field: string id = 4;
+     */
+    value: string;
+    case: "id";
+  } | {
+    /**
+     * @generated from field: bool all = 5;
+     */
+    value: boolean;
+    case: "all";
   } | { case: undefined; value?: undefined };
 
   /**
-   * @generated from field: string organization = 3;
+   * Login of another account than the caller's; not with an id.
+   *
+   * @generated from field: string owner = 3;
    */
-  organization: string;
+  owner: string;
 };
 
 /**
@@ -261,6 +291,12 @@ export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PUR
  * @generated from message vivarium.identity.v1.RevokeTokenResponse
  */
 export type RevokeTokenResponse = Message<"vivarium.identity.v1.RevokeTokenResponse"> & {
+  /**
+   * How many were revoked, those made by them included.
+   *
+   * @generated from field: int64 revoked = 1;
+   */
+  revoked: bigint;
 };
 
 /**
@@ -269,6 +305,45 @@ export type RevokeTokenResponse = Message<"vivarium.identity.v1.RevokeTokenRespo
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
   messageDesc(file_vivarium_identity_v1_tokens, 6);
+
+/**
+ * @generated from message vivarium.identity.v1.RenameTokenRequest
+ */
+export type RenameTokenRequest = Message<"vivarium.identity.v1.RenameTokenRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.RenameTokenRequest.
+ * Use `create(RenameTokenRequestSchema)` to create a new message.
+ */
+export const RenameTokenRequestSchema: GenMessage<RenameTokenRequest> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_tokens, 7);
+
+/**
+ * @generated from message vivarium.identity.v1.RenameTokenResponse
+ */
+export type RenameTokenResponse = Message<"vivarium.identity.v1.RenameTokenResponse"> & {
+  /**
+   * @generated from field: vivarium.identity.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.RenameTokenResponse.
+ * Use `create(RenameTokenResponseSchema)` to create a new message.
+ */
+export const RenameTokenResponseSchema: GenMessage<RenameTokenResponse> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_tokens, 8);
 
 /**
  * @generated from message vivarium.identity.v1.DescribeTokenRequest
@@ -281,7 +356,7 @@ export type DescribeTokenRequest = Message<"vivarium.identity.v1.DescribeTokenRe
  * Use `create(DescribeTokenRequestSchema)` to create a new message.
  */
 export const DescribeTokenRequestSchema: GenMessage<DescribeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_vivarium_identity_v1_tokens, 7);
+  messageDesc(file_vivarium_identity_v1_tokens, 9);
 
 /**
  * @generated from message vivarium.identity.v1.DescribeTokenResponse
@@ -298,7 +373,7 @@ export type DescribeTokenResponse = Message<"vivarium.identity.v1.DescribeTokenR
  * Use `create(DescribeTokenResponseSchema)` to create a new message.
  */
 export const DescribeTokenResponseSchema: GenMessage<DescribeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_vivarium_identity_v1_tokens, 8);
+  messageDesc(file_vivarium_identity_v1_tokens, 10);
 
 /**
  * @generated from service vivarium.identity.v1.Tokens
@@ -315,6 +390,8 @@ export const Tokens: GenService<{
     output: typeof CreateTokenResponseSchema;
   },
   /**
+   * The caller's own, an organization's to its owners, anybody's to superusers.
+   *
    * @generated from rpc vivarium.identity.v1.Tokens.List
    */
   list: {
@@ -323,7 +400,7 @@ export const Tokens: GenService<{
     output: typeof ListTokensResponseSchema;
   },
   /**
-   * The presented token, one of the caller's by name, or one of an organization's. Answers when no gateway remembers it.
+   * The presented token, or one or all of those that the caller may list. Answers when no gateway remembers them.
    *
    * @generated from rpc vivarium.identity.v1.Tokens.Revoke
    */
@@ -331,6 +408,16 @@ export const Tokens: GenService<{
     methodKind: "unary";
     input: typeof RevokeTokenRequestSchema;
     output: typeof RevokeTokenResponseSchema;
+  },
+  /**
+   * One of the caller's own, or an organization's by its owners. Faults: conflict for a name in use.
+   *
+   * @generated from rpc vivarium.identity.v1.Tokens.Rename
+   */
+  rename: {
+    methodKind: "unary";
+    input: typeof RenameTokenRequestSchema;
+    output: typeof RenameTokenResponseSchema;
   },
   /**
    * The presented token.
