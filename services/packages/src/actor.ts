@@ -34,18 +34,33 @@ export interface Reader extends Actor {
  * caller may see nothing, and the refusal of a token that is cut off from all of it.
  */
 export async function readerIn(ports: AskPorts, call: Call, login: string, use: 'api' | 'upload'): Promise<Reader> {
+  return admitted(await actorIn(ports, call, login), use);
+}
+
+/**
+ * Who calls, in the channel of this login, whether or not the caller may know of it: before anything is told, `admitted`
+ * or a right that only an owner has must say so. Throws the fault for a channel that does not exist.
+ */
+export async function actorIn(ports: AskPorts, call: Call, login: string): Promise<Actor> {
   const message = await ports.trust.callerMessageOf(call);
   const caller = message === undefined ? ANONYMOUS : callerFromProto(message);
   const name = login.toLowerCase();
   const channel = await findChannel(ports, name);
   if (channel === undefined) throw hiddenChannel(caller, name);
-  const standing = await standingOf(ports, caller, channel);
+  return { caller, message, channel, standing: await standingOf(ports, caller, channel) };
+}
+
+/** The actor with what of the channel is there for it. Throws as `readerIn`. */
+export function admitted(actor: Actor, use: 'api' | 'upload'): Reader {
+  const { caller, channel, standing } = actor;
   const admission = admitReader({ caller, standing, channel: { ...channel, ownerId: channel.id }, use });
   if (admission.kind === 'deny' && !admission.admitsPublic) {
-    if (admission.reason === hiddenChannelFault(caller, name).message) throw hiddenChannel(caller, name);
+    if (admission.reason === hiddenChannelFault(caller, channel.login).message) {
+      throw hiddenChannel(caller, channel.login);
+    }
     throw new Fault(admission.code, admission.reason);
   }
-  return { caller, message, channel, standing, admission };
+  return { ...actor, admission };
 }
 
 /**

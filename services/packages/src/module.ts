@@ -1,16 +1,22 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
+import { ChannelEnds } from './channel-ends.js';
 import { Channels } from './channels.js';
+import { Collaborators } from './collaborators.js';
+import { Copies } from './copies.js';
 import { Feed } from './feed.js';
 import { Files } from './files.js';
+import { Grants } from './grants.js';
 import type { Inspector } from './inspection.js';
 import { blobsConfigOf, threadInspector } from './inspector-threads.js';
+import { Labels } from './labelling.js';
 import { Leases } from './leases.js';
 import { Packages } from './packages.js';
 import { INSPECTOR, type PackagesPorts } from './ports.js';
 import { Readability } from './readability.js';
 import { Releases } from './releases.js';
+import { Search } from './searching.js';
 import { Stages } from './stages.js';
 import { Sweep } from './sweep.js';
 import { Upkeep } from './upkeep.js';
@@ -19,7 +25,23 @@ import { Upkeep } from './upkeep.js';
 export function packagesModule(ports: PackagesPorts): DynamicModule {
   return {
     module: PackagesModule,
-    controllers: [Audit, Channels, Feed, Files, Leases, Packages, Releases, Stages, Upkeep],
+    controllers: [
+      Audit,
+      ChannelEnds,
+      Channels,
+      Collaborators,
+      Copies,
+      Feed,
+      Files,
+      Grants,
+      Labels,
+      Leases,
+      Packages,
+      Releases,
+      Search,
+      Stages,
+      Upkeep,
+    ],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: INSPECTOR, useFactory: () => ports.inspector ?? threadInspector(blobsConfigOf(ports.config)) },

@@ -3,22 +3,26 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescService, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Blobs } from '@vivarium/blobs/blobs';
 import { stagingKey } from '@vivarium/blobs/keys';
 import { openBlobs } from '@vivarium/blobs/open-blobs';
 import { readConfig } from '@vivarium/boot/config';
 import { openLog } from '@vivarium/boot/log';
+import { FindGroupIdResponseSchema, GroupIds } from '@vivarium/contracts/gen/vivarium/authz/v1/group_ids_pb';
 import { Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import { type Caller, CallerSchema, type StandingSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/invalidations_pb';
+import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/account_names_pb';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { ChannelReadableSchema, Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
+import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
+import { Transfers, Visibilities } from '@vivarium/contracts/gen/vivarium/packages/v1/transfers_pb';
 import { Upkeep } from '@vivarium/contracts/gen/vivarium/packages/v1/upkeep_pb';
 import { migrate } from '@vivarium/db/migrate';
 import { openPool } from '@vivarium/db/open';
@@ -61,6 +65,8 @@ export class RunningPackages {
   readonly revoked = new Set<string>();
   readonly standings = new Map<string, MessageInitShape<typeof StandingSchema>>();
   readonly accounts = new Map<string, { readonly id: string; readonly kind: string }>();
+  /** `<organization id> <name>` → a group of it. */
+  readonly groups = new Map<string, MessageInitShape<typeof FindGroupIdResponseSchema>>();
   /** Uses left of tokens with a limit. */
   readonly uses = new Map<string, number>();
   /** What is done when somebody is about to write, before the answer that they may. */
@@ -124,6 +130,33 @@ export class RunningPackages {
     });
   }
 
+  /** An organization with a channel, and the user who is its owner. */
+  organization(login: string, owner: Caller): string {
+    const id = `id-${login}`;
+    this.accounts.set(login, { id, kind: 'organization' });
+    this.group(id, { name: 'owners', permission: 'admin', all: true }, [owner]);
+    this.standings.set(`${owner.accountId} ${id}`, { ...this.standings.get(`${owner.accountId} ${id}`), owner: true });
+    return id;
+  }
+
+  /** A group of an organization, with its members. */
+  group(
+    organizationId: string,
+    group: { readonly name: string; readonly permission: string; readonly all?: boolean },
+    members: readonly Caller[],
+  ): string {
+    const { name, permission, all = false } = group;
+    const id = `group-${organizationId}-${name}`;
+    this.groups.set(`${organizationId} ${name}`, { id, name, permission, allPackages: all });
+    for (const { accountId } of members) {
+      const key = `${accountId} ${organizationId}`;
+      const before = this.standings.get(key);
+      const groups = [...(before?.groups ?? []), { id, name, permission, all }];
+      this.standings.set(key, { owner: before?.owner ?? false, member: true, groups });
+    }
+    return id;
+  }
+
   /** A token of an account. */
   token(of: Caller, id: string, init: Partial<Pick<Caller, 'scopes' | 'restrictions' | 'limitedUses'>> = {}): Caller {
     return create(CallerSchema, { ...of, scopes: ['all'], ...init, credentialKind: 'token', credentialId: id });
@@ -133,6 +166,11 @@ export class RunningPackages {
   packages = (caller: Caller | undefined) => this.#clientOf(Packages, caller);
   releases = (caller: Caller | undefined) => this.#clientOf(Releases, caller);
   files = (caller: Caller | undefined) => this.#clientOf(Files, caller);
+
+  grants = (caller: Caller | undefined) => this.#clientOf(Grants, caller);
+  collaborators = (caller: Caller | undefined) => this.#clientOf(Collaborators, caller);
+  visibilities = (caller: Caller | undefined) => this.#clientOf(Visibilities, caller);
+  transfers = (caller: Caller | undefined) => this.#clientOf(Transfers, caller);
 
   async gateway() {
     const assertion = await this.assertionOf('gateway');
@@ -212,10 +250,7 @@ export class RunningPackages {
     return { ...counts.rows[0], keys: keys.sort() };
   }
 
-  async #clientOf<S extends typeof Stages | typeof Packages | typeof Releases | typeof Files>(
-    contract: S,
-    caller: Caller | undefined,
-  ) {
+  async #clientOf<S extends DescService>(contract: S, caller: Caller | undefined) {
     const assertion = caller === undefined ? {} : { assertion: await this.signer.sign(claimsOf(caller), 'packages') };
     return clientOf(contract, this.bus, assertion);
   }
@@ -248,6 +283,18 @@ export class RunningPackages {
       return { account: { ...account, login: by.value ?? '' } };
     };
     await serve(Accounts, { find, createUser: never, setPassword: never }, this.bus, QUIET);
+    const ofIds = async ({ ids }: { ids: readonly string[] }) => ({
+      accounts: [...this.accounts]
+        .filter(([, { id }]) => ids.includes(id))
+        .map(([login, account]) => ({ ...account, login, name: `the name of ${login}` })),
+    });
+    await serve(AccountNames, { ofIds }, this.bus, QUIET);
+    const findGroup = async ({ organizationId, name }: { organizationId: string; name: string }) => {
+      const group = this.groups.get(`${organizationId} ${name}`);
+      if (group === undefined) throw new Fault('not_found', 'There is no such group.');
+      return group;
+    };
+    await serve(GroupIds, { find: findGroup }, this.bus, QUIET);
     const viewOf = async ({ accountId, channelId }: { accountId: string; channelId: string }) => ({
       standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId },
     });
