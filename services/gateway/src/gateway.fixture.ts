@@ -28,6 +28,7 @@ import {
   Invalidations as PackagesInvalidations,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
+import { Collaborators } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import {
@@ -48,7 +49,7 @@ type CallerInit = MessageInitShape<typeof CallerSchema>;
 
 const CONTRACTS = [
   ...[Callers, Tokens, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
-  ...[Channels, Packages, Releases, Stages, Files, PackagesInvalidations],
+  ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],
 ];
 

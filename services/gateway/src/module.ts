@@ -1,11 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Authentications } from './anaconda/authentications.js';
+import { Collaborators } from './anaconda/collaborators.js';
+import { Copies } from './anaconda/copies.js';
 import { Files } from './anaconda/files.js';
 import { Generation } from './anaconda/generation.js';
+import { Labels } from './anaconda/labels.js';
 import { Packages } from './anaconda/packages.js';
 import { Releases } from './anaconda/releases.js';
 import { Root } from './anaconda/root.js';
+import { Search } from './anaconda/search.js';
 import { Session } from './anaconda/session.js';
 import { Sight } from './anaconda/sight.js';
 import { Stages } from './anaconda/stages.js';
@@ -28,8 +32,12 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Session,
       Users,
       Packages,
+      Collaborators,
       Releases,
       Files,
+      Labels,
+      Copies,
+      Search,
       Stages,
       Generation,
       Uploads,
