@@ -3,7 +3,10 @@ import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
 import { DB, type Db, openDb } from './db.js';
 import { GroupIds } from './group-ids.js';
+import { Groups } from './groups.js';
 import { Leases } from './leases.js';
+import { Memberships } from './memberships.js';
+import { Organizations } from './organizations.js';
 import type { AuthzPorts } from './ports.js';
 import { Views } from './views.js';
 
@@ -11,7 +14,7 @@ import { Views } from './views.js';
 export function authzModule(ports: AuthzPorts): DynamicModule {
   return {
     module: AuthzModule,
-    controllers: [Audit, GroupIds, Views, Leases],
+    controllers: [Audit, GroupIds, Groups, Views, Leases, Memberships, Organizations],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },

@@ -13,6 +13,8 @@ import { Search } from './anaconda/search.js';
 import { Session } from './anaconda/session.js';
 import { Sight } from './anaconda/sight.js';
 import { Stages } from './anaconda/stages.js';
+import { TokensOfAccounts } from './anaconda/tokens-of-accounts.js';
+import { UserAccounts } from './anaconda/user-accounts.js';
 import { Users } from './anaconda/users.js';
 import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
@@ -31,6 +33,8 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Authentications,
       Session,
       Users,
+      UserAccounts,
+      TokensOfAccounts,
       Packages,
       Collaborators,
       Releases,

@@ -164,13 +164,13 @@ function changeOf(row: PackageRow, { kind, name }: JudgedFile): Change {
   return { packageIds: [row.id], names: kind === 'conda' || kind === 'pypi' ? [{ kind, name }] : [] };
 }
 
-// The generation first, so that ids ascend in the order of entering.
-function fileIdOf(generation: number): string {
+/** A new id of a file. The generation first, so that ids ascend in the order of entering. */
+export function fileIdOf(generation: number): string {
   return `${generation.toString(16).padStart(12, '0')}${randomBytes(10).toString('hex')}`;
 }
 
 /** The last statement before the commit: a use is spent by what is entered, not by what is refused. */
-async function useToken(ports: PackagesPorts, { message }: Actor): Promise<void> {
+export async function useToken(ports: Pick<PackagesPorts, 'bus' | 'trust'>, { message }: Actor): Promise<void> {
   if (message?.limitedUses !== true || message.credentialKind !== 'token') return;
   const assertion = await ports.trust.assertionFor('identity');
   await clientOf(Callers, ports.bus, { assertion }).use({ tokenId: message.credentialId });

@@ -54,6 +54,51 @@ export async function readReleaseFiles(db: Queryable, releaseId: string): Promis
     .page;
 }
 
+/** Files under a label, of packages with these audiences (and among these, if given), after one of them. By file_labels_label. */
+export async function readLabelledFiles(
+  db: Queryable,
+  asked: {
+    readonly channelId: string;
+    readonly label: string;
+    readonly audiences: readonly string[];
+    readonly packageIds: readonly string[] | null;
+    readonly after: string;
+  },
+): Promise<{ readonly files: readonly FileRow[]; readonly more: boolean }> {
+  const limit = 1_000;
+  const { channelId, label, audiences, packageIds, after } = asked;
+  const rows = await ask<FileRow>(
+    db,
+    `${SELECT} f.id > $5 AND p.removed_at IS NULL AND p.audience_id = ANY($3) AND ($4::text[] IS NULL OR p.id = ANY($4))
+       AND EXISTS (SELECT 1 FROM file_labels fl WHERE fl.file_id = f.id AND fl.channel_id = $1 AND fl.label = $2)
+     ORDER BY f.id LIMIT ${limit}`,
+    [channelId, label, audiences, packageIds, after],
+  );
+  const { page, more } = pageOf(rows, sizeOf);
+  return { files: page, more: more || rows.length === limit };
+}
+
+/** Files of a release that carry a label, or the one of this basename among them. By files_release. */
+export function readLabelledOfRelease(
+  db: Queryable,
+  releaseId: string,
+  label: string,
+  basename: string,
+): Promise<readonly FileRow[]> {
+  return ask<FileRow>(
+    db,
+    `${SELECT} f.release_id = $1 AND ($3 = '' OR f.basename = $3)
+       AND EXISTS (SELECT 1 FROM file_labels fl WHERE fl.file_id = f.id AND fl.label = $2)
+     ORDER BY f.id LIMIT 1000`,
+    [releaseId, label, basename],
+  );
+}
+
+/** Those files of these ids that exist, as many as fit into one answer. By files_pkey. */
+export async function readFilesById(db: Queryable, ids: readonly string[]): Promise<readonly FileRow[]> {
+  return pageOf(await ask<FileRow>(db, `${SELECT} f.id = ANY($1) ORDER BY f.id`, [ids]), sizeOf).page;
+}
+
 /** The file of this name in a package. Of several releases, as only kinds without an index have, of this one. */
 export async function findFile(
   db: Queryable,

@@ -20,6 +20,7 @@ import { Search } from './searching.js';
 import { Stages } from './stages.js';
 import { Sweep } from './sweep.js';
 import { Upkeep } from './upkeep.js';
+import { Visibilities } from './visibilities.js';
 
 /** The service packages: what exists, who may read it, the upload pipeline, and what indexers recompute from. */
 export function packagesModule(ports: PackagesPorts): DynamicModule {
@@ -41,6 +42,7 @@ export function packagesModule(ports: PackagesPorts): DynamicModule {
       Search,
       Stages,
       Upkeep,
+      Visibilities,
     ],
     providers: [
       { provide: PORTS, useValue: ports },

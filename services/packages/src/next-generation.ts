@@ -5,6 +5,9 @@ import { type ChannelRow, readChannel } from './channel-row.js';
 import type { PackagesPorts } from './ports.js';
 import { ask, type Tx } from './query.js';
 
+// A message of this many is still small; the news of one generation may be several.
+const FACTS_PER_MESSAGE = 500;
+
 /** What changed in a channel, as far as indexes and memories of it care. */
 export interface Change {
   readonly packageIds: readonly string[];
@@ -22,6 +25,16 @@ export async function lockChannel(tx: Tx, channelId: string): Promise<ChannelRow
   const channel = await readChannel(tx, 'id', channelId);
   if (channel === undefined) throw new Fault('not_found', 'This channel does not exist any more.');
   return channel;
+}
+
+/**
+ * Locks several channels, each as `lockChannel` does, always in the same order: two changes that want the same two never wait
+ * for each other. Those that exist, by id.
+ */
+export async function lockChannels(tx: Tx, channelIds: readonly string[]): Promise<ReadonlyMap<string, ChannelRow>> {
+  const locked = new Map<string, ChannelRow>();
+  for (const id of [...new Set(channelIds)].sort()) locked.set(id, await lockChannel(tx, id));
+  return locked;
 }
 
 /**
@@ -52,10 +65,14 @@ export async function nextGeneration(
      ON CONFLICT (channel_id, kind, name) DO UPDATE SET generation = excluded.generation`,
     [channelId, names.map(({ kind }) => kind), names.map(({ name }) => name), generation],
   );
-  await invalidations.add(tx, [
-    { tag: `channel:${channelId}`, version: generation },
-    ...packageIds.map((id) => ({ tag: `package:${id}`, version: generation })),
-  ]);
+  const facts = [`channel:${channelId}`, ...packageIds.map((id) => `package:${id}`)];
+  for (let at = 0; at < facts.length; at += FACTS_PER_MESSAGE) {
+    const part = facts.slice(at, at + FACTS_PER_MESSAGE);
+    await invalidations.add(
+      tx,
+      part.map((tag) => ({ tag, version: generation })),
+    );
+  }
   return generation;
 }
 

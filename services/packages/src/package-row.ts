@@ -38,6 +38,26 @@ export async function findPackage(db: Queryable, channelId: string, name: string
 }
 
 /**
+ * The packages that people mean by many names, found at once: what is given tells which one a name means, as `findPackage`
+ * does. By packages_name and packages_pypi_name.
+ */
+export async function findPackages(
+  db: Queryable,
+  channelId: string,
+  names: readonly string[],
+): Promise<(name: string) => PackageRow | undefined> {
+  const rows = await ask<PackageRow>(
+    db,
+    `SELECT ${PACKAGE_COLUMNS} FROM packages p
+     WHERE p.channel_id = $1 AND p.removed_at IS NULL AND (p.name = ANY($2) OR p.pypi_name = ANY($3))`,
+    [channelId, names.map((name) => name.toLowerCase()), names.map(projectOf)],
+  );
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const byProject = new Map(rows.map((row) => [row.pypiName, row]));
+  return (name) => byName.get(name.toLowerCase()) ?? byProject.get(projectOf(name));
+}
+
+/**
  * The package that a file of this kind and name belongs to. A Python file joins the one package that holds its project,
  * whatever spelling was asked; while none does, the package of that very name, else the oldest whose name is a spelling
  * of it. By packages_name, packages_pypi_name and packages_project.
@@ -74,6 +94,24 @@ export async function readPackageById(db: Queryable, id: string): Promise<Packag
     [id],
   );
   return row;
+}
+
+/** Those packages of these ids that exist. By packages_pkey. */
+export function readPackagesById(db: Queryable, ids: readonly string[]): Promise<readonly PackageRow[]> {
+  return ask<PackageRow>(
+    db,
+    `SELECT ${PACKAGE_COLUMNS} FROM packages p WHERE p.id = ANY($1) AND p.removed_at IS NULL ORDER BY p.name`,
+    [ids],
+  );
+}
+
+/** Every package of a channel. By packages_name. */
+export function readPackages(db: Queryable, channelId: string): Promise<readonly PackageRow[]> {
+  return ask<PackageRow>(
+    db,
+    `SELECT ${PACKAGE_COLUMNS} FROM packages p WHERE p.channel_id = $1 AND p.removed_at IS NULL ORDER BY p.name`,
+    [channelId],
+  );
 }
 
 /** The names by which a token's globs may know the package. */

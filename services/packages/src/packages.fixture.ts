@@ -10,6 +10,7 @@ import { openBlobs } from '@vivarium/blobs/open-blobs';
 import { readConfig } from '@vivarium/boot/config';
 import { openLog } from '@vivarium/boot/log';
 import { FindGroupIdResponseSchema, GroupIds } from '@vivarium/contracts/gen/vivarium/authz/v1/group_ids_pb';
+import { Memberships } from '@vivarium/contracts/gen/vivarium/authz/v1/memberships_pb';
 import { Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import { type Caller, CallerSchema, type StandingSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/invalidations_pb';
@@ -17,10 +18,13 @@ import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/accou
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { ChannelReadableSchema, Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
+import { Copies } from '@vivarium/contracts/gen/vivarium/packages/v1/copies_pb';
 import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
+import { Labels } from '@vivarium/contracts/gen/vivarium/packages/v1/labels_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
+import { Search } from '@vivarium/contracts/gen/vivarium/packages/v1/search_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import { Transfers, Visibilities } from '@vivarium/contracts/gen/vivarium/packages/v1/transfers_pb';
 import { Upkeep } from '@vivarium/contracts/gen/vivarium/packages/v1/upkeep_pb';
@@ -167,6 +171,9 @@ export class RunningPackages {
   releases = (caller: Caller | undefined) => this.#clientOf(Releases, caller);
   files = (caller: Caller | undefined) => this.#clientOf(Files, caller);
 
+  labels = (caller: Caller | undefined) => this.#clientOf(Labels, caller);
+  copies = (caller: Caller | undefined) => this.#clientOf(Copies, caller);
+  search = (caller: Caller | undefined) => this.#clientOf(Search, caller);
   grants = (caller: Caller | undefined) => this.#clientOf(Grants, caller);
   collaborators = (caller: Caller | undefined) => this.#clientOf(Collaborators, caller);
   visibilities = (caller: Caller | undefined) => this.#clientOf(Visibilities, caller);
@@ -299,6 +306,16 @@ export class RunningPackages {
       standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId },
     });
     await serve(Views, { viewOf }, this.bus, QUIET);
+    const of = async ({ accountId }: { accountId: string }) => ({
+      memberships: [...this.standings].flatMap(([key, { groups = [] }]) => {
+        const [account, channelId = ''] = key.split(' ');
+        if (account !== accountId) return [];
+        return groups.map(({ id = '', name = '', permission = '', all = false }) => {
+          return { channelId, groupId: id, groupName: name, permission, all };
+        });
+      }),
+    });
+    await serve(Memberships, { of }, this.bus, QUIET);
     await subscribeEvent(this.bus, InvalidationSchema, invalidationSubject('packages'), ({ facts }) => {
       for (const { tag, version } of this.indexing ? facts : []) {
         const channelId = /^channel:(.*)$/.exec(tag)?.[1];

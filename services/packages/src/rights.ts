@@ -3,6 +3,7 @@ import { decide, type Facts } from '@vivarium/access/decide';
 import type { FileKind } from '@vivarium/access/scope';
 import { Fault } from '@vivarium/fault/fault';
 import { type Actor, missingPackage } from './actor.js';
+import type { ChannelRow } from './channel-row.js';
 import { namesOf, type PackageRow } from './package-row.js';
 
 /** Throws unless the actor may do this to the package: Fault('not_found') as for a missing one where it is hidden. */
@@ -21,6 +22,19 @@ export function requireRight(
   if (decision.allow) return;
   if (isHidden(actor, row, ask.use)) throw missingPackage(actor.channel.login, row.name);
   throw new Fault(decision.code, decision.reason);
+}
+
+/** Throws the answer for a missing package unless the actor may read it, under one of the labels if any are given. */
+export function requireRead(
+  actor: Actor,
+  row: PackageRow,
+  ask: { readonly use: Use; readonly labels?: readonly string[] | undefined },
+): void {
+  const resource = { kind: 'package', use: ask.use, label: ask.labels } as const;
+  const decision = decide(actor.caller, factsOf(actor, row), 'read', resource);
+  if (decision.allow) return;
+  if (decision.code === 'forbidden') throw new Fault(decision.code, decision.reason);
+  throw missingPackage(actor.channel.login, row.name);
 }
 
 /** Throws unless the actor may make a package of this name. Hidden namesakes make no difference. */
@@ -63,12 +77,12 @@ function factsOf(actor: Actor, row: PackageRow | undefined): Facts {
   const { channel, standing } = actor;
   return {
     standing,
-    channel: {
-      id: channel.id,
-      login: channel.login,
-      ownerId: channel.id,
-      defaultVisibility: channel.defaultVisibility,
-    },
+    channel: channelFactsOf(channel),
     package: row && { visibility: row.visibility, grants: row.grants, names: namesOf(row) },
   };
+}
+
+/** What decisions need to know of a channel. */
+export function channelFactsOf({ id, login, defaultVisibility }: ChannelRow): Facts['channel'] {
+  return { id, login, ownerId: id, defaultVisibility };
 }
