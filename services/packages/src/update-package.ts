@@ -1,5 +1,7 @@
 import { isVisibility, type Visibility } from '@vivarium/access/audience';
+import { addAudit } from '@vivarium/audit/audit';
 import { Fault } from '@vivarium/fault/fault';
+import { actingOf } from './acting.js';
 import { type Actor, missingPackage } from './actor.js';
 import { changeAccess } from './change-access.js';
 import { parseAttributes } from './names.js';
@@ -31,13 +33,30 @@ export async function updatePackage(
   const row = await findPackage(tx, channel.id, update.name);
   if (row === undefined) throw missingPackage(channel.login, update.name);
   requireRight(actor, row, 'write', { use: 'upload' });
-  if (update.attributesJson !== '') await updateAttributes(tx, row, update.attributesJson);
-  if (update.visibility === '') return undefined;
-  requireRight(actor, row, 'admin', { use: 'api' });
-  const visibility = parseVisibility(update.visibility);
-  return visibility === row.visibility
-    ? undefined
-    : changeAccess(tx, ports, channel.id, [{ row, visibility, grants: row.grants }]);
+  if (update.visibility !== '') requireRight(actor, row, 'admin', { use: 'api' });
+  const visibility = update.visibility === '' ? row.visibility : parseVisibility(update.visibility);
+  const said =
+    update.attributesJson === '' ? undefined : parseAttributes(update.attributesJson, 'What is said of the package');
+  if (said !== undefined) await updateAttributes(tx, row, said);
+  const isOther = visibility !== row.visibility;
+  const change = isOther
+    ? await changeAccess(tx, ports, channel.id, [{ row, visibility, grants: row.grants }])
+    : undefined;
+  if (said !== undefined || isOther) {
+    const attributes = said === undefined ? {} : { attributes: Object.keys(said).sort() };
+    await addAudit(
+      tx,
+      {
+        ...actingOf(actor),
+        action: isOther ? 'package.visibility' : 'package.update',
+        resource: `${channel.login}/${row.name}`,
+        before: isOther ? { visibility: row.visibility } : undefined,
+        after: { ...(isOther ? { visibility } : {}), ...attributes },
+      },
+      ports.clock(),
+    );
+  }
+  return change;
 }
 
 /** Throws Fault('invalid') unless the text is one of the three. */
@@ -49,8 +68,8 @@ export function parseVisibility(text: string): Visibility {
   );
 }
 
-async function updateAttributes(tx: Tx, row: PackageRow, json: string): Promise<void> {
-  const attributes = { ...row.attributes, ...parseAttributes(json, 'What is said of the package') };
+async function updateAttributes(tx: Tx, row: PackageRow, said: Readonly<Record<string, unknown>>): Promise<void> {
+  const attributes = { ...row.attributes, ...said };
   const summary = typeof attributes.summary === 'string' ? attributes.summary.slice(0, 1_000) : row.summary;
   await ask(tx, 'UPDATE packages SET attributes = $2, summary = $3, modified_at = clock_timestamp() WHERE id = $1', [
     row.id,
