@@ -23,6 +23,7 @@ import {
   Invalidations as IdentityInvalidations,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
+import { Users } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
 import {
   Channels,
   Invalidations as PackagesInvalidations,
@@ -31,6 +32,7 @@ import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Collaborators } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
+import { Transfers, Visibilities } from '@vivarium/contracts/gen/vivarium/packages/v1/transfers_pb';
 import {
   Heads as PypiHeads,
   Invalidations as PypiInvalidations,
@@ -48,8 +50,9 @@ import type { Route } from './routes.js';
 type CallerInit = MessageInitShape<typeof CallerSchema>;
 
 const CONTRACTS = [
-  ...[Callers, Tokens, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
+  ...[Callers, Tokens, Users, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
+  ...[Visibilities, Transfers],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],
 ];
 

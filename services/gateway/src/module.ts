@@ -14,8 +14,10 @@ import { Session } from './anaconda/session.js';
 import { Sight } from './anaconda/sight.js';
 import { Stages } from './anaconda/stages.js';
 import { TokensOfAccounts } from './anaconda/tokens-of-accounts.js';
+import { Transfer } from './anaconda/transfer.js';
 import { UserAccounts } from './anaconda/user-accounts.js';
 import { Users } from './anaconda/users.js';
+import { Visibility } from './anaconda/visibility.js';
 import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
 import { Legacy } from './legacy.js';
@@ -37,6 +39,8 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       TokensOfAccounts,
       Packages,
       Collaborators,
+      Visibility,
+      Transfer,
       Releases,
       Files,
       Labels,
