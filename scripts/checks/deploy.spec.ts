@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 interface Service {
   readonly image: string;
   readonly command?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
@@ -42,7 +43,9 @@ describe('deploy/compose.yaml', () => {
     const commands = services
       .filter(([, { image }]) => image.startsWith('${VIVARIUM_IMAGE'))
       .map(([, { command }]) => command);
-    expect(commands).toEqual([...ROLES.map((role) => [role]), ['migrate']]);
+    // The last is for whatever an operator asks, and is not started by itself.
+    expect(commands).toEqual([...ROLES.map((role) => [role]), ['migrate'], ['--help']]);
+    expect(compose.services.command?.profiles).toEqual(['command']);
     for (const role of ROLES.filter((each) => each !== 'gateway')) {
       expect([role, compose.services[role]?.depends_on?.migrate]).toEqual([
         role,
@@ -97,6 +100,25 @@ describe('deploy/compose.yaml', () => {
   });
 });
 
+describe('deploy/nats.conf', () => {
+  const conf = readFileSync(join(deploy, 'nats.conf'), 'utf8');
+  const users = new Map(
+    [...conf.matchAll(/user: "([a-z-]+)", password: \$(\w+)/g)].map(([, user, name]) => [user, name]),
+  );
+
+  it('has a user for each role and one for commands, each of which alone is told its password', () => {
+    expect([...users.keys()]).toEqual([...ROLES, 'platform']);
+    for (const [name, { environment = {} }] of services) {
+      const { NATS_URL, ...others } = environment;
+      const user = name === 'command' ? 'platform' : name;
+      if (!users.has(user)) expect([name, NATS_URL]).toEqual([name, undefined]);
+      else expect(NATS_URL).toBe(`nats://${user}:\${${users.get(user)}:?run deploy/env.sh first}@nats:4222`);
+      const told = Object.keys(others).filter((variable) => variable.startsWith('NATS_PASSWORD'));
+      expect([name, told]).toEqual([name, name === 'nats' ? [...users.values()] : []]);
+    }
+  });
+});
+
 describe('deploy/env.sh', () => {
   const folder = mkdtempSync(join(tmpdir(), 'vivarium-env-'));
   const script = join(folder, 'env.sh');
@@ -130,5 +152,16 @@ describe('deploy/env.sh', () => {
     const before = variables();
     run();
     expect(variables()).toEqual(before);
+  });
+
+  it('adds what a newer version needs to the file of an older one, and leaves the rest', () => {
+    const before = variables();
+    const older = [...before].filter(([name]) => !name.startsWith('NATS_PASSWORD_')).map((pair) => pair.join('='));
+    writeFileSync(join(folder, '.env'), `${older.join('\n')}\nNATS_PASSWORD=former\n`, { mode: 0o600 });
+    run();
+    const after = variables();
+    expect([...after.keys()].sort()).toEqual([...before.keys(), 'NATS_PASSWORD'].sort());
+    for (const pair of older) expect(readFileSync(join(folder, '.env'), 'utf8')).toContain(`${pair}\n`);
+    expect(statSync(join(folder, '.env')).mode & 0o777).toBe(0o600);
   });
 });

@@ -30,6 +30,13 @@ export function program(): Command {
       await rebuildChannel(config, channel);
     });
   addUpkeepCommands(vivarium);
+  vivarium
+    .command('nats-conf')
+    .description('print the configuration of a NATS server: one user for each service, with the rights it needs')
+    .action(async () => {
+      const { natsConf } = await import('./nats-conf.js');
+      process.stdout.write(natsConf());
+    });
   return vivarium;
 }
 
@@ -41,6 +48,7 @@ Configuration comes from the environment:
   S3_ENDPOINT S3_REGION S3_BUCKET S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY
   VIVARIUM_SECRET         32 random characters or more, the same for every role
   VIVARIUM_ADMIN_PASSWORD of the first administrator
+  VIVARIUM_ORGANIZATIONS  who may make organizations: everybody, or superusers (everybody)
   VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)`;
 
 function addRole(vivarium: Command, target: Target, description: string): void {
