@@ -1,5 +1,7 @@
+import { addAudit } from '@vivarium/audit/audit';
 import type { CreatePackageRequest } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { isFault } from '@vivarium/fault/fault';
+import { actingOf } from './acting.js';
 import type { Actor } from './actor.js';
 import { addPackage } from './add-package.js';
 import { parseAttributes, parsePackageName } from './names.js';
@@ -33,6 +35,13 @@ export async function createPackage(
   const summary = typeof attributes.summary === 'string' ? attributes.summary.slice(0, 1_000) : '';
   const row = await addPackage(tx, channel.id, { name, visibility, summary, attributes });
   await nextGeneration(tx, ports.invalidations, channel.id, { packageIds: [row.id], names: [] });
+  const entry = {
+    ...actingOf(actor),
+    action: 'package.create',
+    resource: `${channel.login}/${name}`,
+    after: { visibility },
+  };
+  await addAudit(tx, entry, ports.clock());
   return { row: (await readPackageById(tx, row.id)) ?? row, created: true };
 }
 

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { addAudit } from '@vivarium/audit/audit';
 import { reached } from '@vivarium/boot/step';
 import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { inTransaction } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
+import { actingOf } from './acting.js';
 import { type Actor, actorToday } from './actor.js';
 import { addPackage } from './add-package.js';
 import type { JudgedFile } from './judge-upload.js';
@@ -53,6 +55,7 @@ export function enter(ports: PackagesPorts, upload: Upload): Promise<Entered> {
     requireUpload(actor, row, { kind: file.kind, name: file.name, labels, subdir: file.subdir });
     await requireUnlocked(tx, channel, labels);
     const entered = await enterFile(tx, ports, actor, upload, row);
+    await recordUpload(tx, ports, actor, upload, entered);
     await ask(
       tx,
       `WITH unpinned AS (DELETE FROM pins WHERE stage_id = $1)
@@ -129,6 +132,25 @@ async function enterFile(
   );
   await addLabels(tx, channel.id, fileId, stage.labels);
   return { fileId, generation, created: true };
+}
+
+/** Bytes that were there already changed nothing, unless they got labels: then that is what is recorded. */
+async function recordUpload(
+  tx: Tx,
+  ports: Pick<PackagesPorts, 'clock'>,
+  actor: Actor,
+  { stage, file }: Upload,
+  { created, generation }: Entered,
+): Promise<void> {
+  if (!created && generation === actor.channel.generation) return;
+  const { sha256, sizeBytes } = file.received;
+  const entry = {
+    ...actingOf(actor),
+    action: created ? 'file.upload' : 'label.add',
+    resource: `${actor.channel.login}/${file.displayName}/${file.version}/${file.basename}`,
+    after: { labels: stage.labels, ...(created ? { sha256, sizeBytes } : {}) },
+  };
+  await addAudit(tx, entry, ports.clock());
 }
 
 /** The file that has the name now: in the channel for kinds with an index, in the release for the others. */

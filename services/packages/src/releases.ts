@@ -1,4 +1,5 @@
 import { Inject } from '@nestjs/common';
+import { addAudit } from '@vivarium/audit/audit';
 import { PORTS } from '@vivarium/boot/ports';
 import {
   type CreateReleaseRequest,
@@ -9,6 +10,7 @@ import {
 } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
+import { actingOf } from './acting.js';
 import { type Actor, type Reader, readablePackage, readerIn } from './actor.js';
 import { awaitReadable, indexedKinds } from './await-readable.js';
 import { changeChannel } from './change-channel.js';
@@ -48,7 +50,10 @@ export class Releases implements HandlerOf<typeof ReleasesContract> {
     const attributes = parseAttributes(request.attributesJson, WHAT);
     const release = await this.#change(request, call, async (tx, actor, reader) => {
       const row = await writablePackage(tx, actor, reader, request.package);
-      return (await findRelease(tx, row.id, version)) ?? addRelease(tx, row.id, version, attributes);
+      const known = await findRelease(tx, row.id, version);
+      if (known !== undefined) return known;
+      await this.#record(tx, actor, 'release.create', `${row.name}/${version}`);
+      return addRelease(tx, row.id, version, attributes);
     });
     return { release: releaseMessage(release, []) };
   }
@@ -56,10 +61,11 @@ export class Releases implements HandlerOf<typeof ReleasesContract> {
   async update(request: UpdateReleaseRequest, call: Call) {
     const said = parseAttributes(request.attributesJson, WHAT);
     const release = await this.#change(request, call, async (tx, actor, reader) => {
-      await writablePackage(tx, actor, reader, request.package);
+      const row = await writablePackage(tx, actor, reader, request.package);
       const { release } = await readableRelease(tx, reader, request);
       const attributes = { ...release.attributes, ...said };
       await ask(tx, 'UPDATE releases SET attributes = $2 WHERE id = $1', [release.id, JSON.stringify(attributes)]);
+      await this.#record(tx, actor, 'release.update', `${row.name}/${release.version}`);
       return { ...release, attributes };
     });
     const files = await readReleaseFiles(this.ports.pool, release.id);
@@ -74,6 +80,11 @@ export class Releases implements HandlerOf<typeof ReleasesContract> {
     });
     await awaitReadable(ports, readability, { channelId, generation, kinds: indexedKinds(kinds) });
     return {};
+  }
+
+  #record(tx: Tx, actor: Actor, action: string, place: string): Promise<void> {
+    const resource = `${actor.channel.login}/${place}`;
+    return addAudit(tx, { ...actingOf(actor), action, resource }, this.ports.clock());
   }
 
   async #change<T>(

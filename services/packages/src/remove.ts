@@ -1,6 +1,8 @@
 import { decide } from '@vivarium/access/decide';
 import type { FileKind } from '@vivarium/access/scope';
+import { type AuditFacts, addAudit } from '@vivarium/audit/audit';
 import { Fault } from '@vivarium/fault/fault';
+import { actingOf } from './acting.js';
 import type { Actor } from './actor.js';
 import type { FileRow } from './file-row.js';
 import { requireUnlocked } from './labels.js';
@@ -36,7 +38,12 @@ export async function removeFile(
   requireRight(actor, row, 'write', { use: `upload:${kind as FileKind}`, labels, subdir });
   await requireUnlocked(tx, actor.channel, labels);
   await ask(tx, 'UPDATE files SET removed_at = now() WHERE id = $1', [file.id]);
-  return removed(tx, ports, actor, row, [kind]);
+  const entry = {
+    action: 'file.remove',
+    place: `${file.version}/${basename}`,
+    before: { sha256: file.sha256, labels },
+  };
+  return removed(tx, ports, actor, row, [kind], entry);
 }
 
 /** Removes a release and its files. */
@@ -56,6 +63,7 @@ export async function removeRelease(
     actor,
     row,
     files.map(({ kind }) => kind),
+    { action: 'release.remove', place: release.version, before: { files: files.length } },
   );
 }
 
@@ -74,6 +82,7 @@ export async function removePackage(tx: Tx, ports: PackagesPorts, actor: Actor, 
     actor,
     row,
     files.map(({ kind }) => kind),
+    { action: 'package.remove', place: '', before: { visibility: row.visibility, files: files.length } },
   );
   await ask(tx, 'UPDATE packages SET removed_at = now() WHERE id = $1', [row.id]);
   return removal;
@@ -108,7 +117,11 @@ async function removed(
   actor: Actor,
   row: PackageRow,
   kinds: readonly string[],
+  event: { readonly action: string; readonly place: string; readonly before: AuditFacts },
 ): Promise<Removal> {
+  const { action, place, before } = event;
+  const resource = `${actor.channel.login}/${row.name}${place === '' ? '' : `/${place}`}`;
+  await addAudit(tx, { ...actingOf(actor), action, resource, before }, ports.clock());
   const generation = await nextGeneration(tx, ports.invalidations, actor.channel.id, {
     packageIds: [row.id],
     names: indexNamesOf(row, kinds),

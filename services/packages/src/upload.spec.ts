@@ -244,11 +244,13 @@ describe('an upload', () => {
       pypi: () => wheel('ann', package_),
       file: () => ({ channel: 'ann', package: package_, version: '1.0', basename: 'gone.txt', kind: 'file', bytes }),
     }[kind];
-    const { channel, ...path } = sent?.() ?? conda('ann', package_);
-    const { stageId } = await (await running.stages(ann)).open({ ...path, channel });
-    const key = await running.receive(stageId, path.bytes);
+    const { channel, bytes: content, ...path } = sent?.() ?? conda('ann', package_);
+    const { package: name, version, basename, kind: said } = path;
+    const asked = { channel, package: name, version, basename, kind: said };
+    const { stageId } = await (await running.stages(ann)).open(asked);
+    const key = await running.receive(stageId, content);
     await running.blobs.delete(key);
-    const commit = { stageId, channel, package: path.package, version: path.version, basename: path.basename };
+    const commit = { stageId, channel, package: name, version, basename };
     // Again and again: the upload has ended.
     for (let round = 0; round < 2; round++) {
       await expect((await running.stages(ann)).commit(commit)).rejects.toMatchObject({
