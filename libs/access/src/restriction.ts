@@ -109,6 +109,14 @@ const NOUNS: Record<Field, string> = {
   cidrs: 'address block',
 };
 
+const EXAMPLES: Record<Field, string> = {
+  channels: 'the id of a channel',
+  packages: 'a name, or a pattern such as numpy or my-*',
+  labels: 'a label such as main or dev',
+  subdirs: 'a subdir such as linux-64',
+  cidrs: '10.0.0.0/8 or 2001:db8::/32',
+};
+
 const equal = (entry: string, other: string) => entry === other;
 const WITHIN: Record<Field, (entry: string, other: string) => boolean> = {
   channels: equal,
@@ -133,7 +141,10 @@ function parseEntries(field: Field, entries: readonly string[]): readonly string
 
 function parseEntry(field: Field, entry: string): string {
   if (!GRAMMAR[field].test(entry)) {
-    throw new Fault('invalid', `"${entry.slice(0, 64)}" names no ${NOUNS[field]} that a token may be limited to`);
+    throw new Fault(
+      'invalid',
+      `"${entry.slice(0, 64)}" names no ${NOUNS[field]} that a token may be limited to; write ${EXAMPLES[field]}`,
+    );
   }
   if (field === 'packages') return normaliseGlob(entry);
   if (field === 'cidrs') parseCidr(entry);

@@ -39,13 +39,17 @@ export interface Reader {
   readonly limitedTokenId: string | undefined;
 }
 
-export interface Ask {
-  readonly credential: Credential;
+/** What somebody wants to read. */
+export interface Where {
   readonly channel: string;
   readonly use: Use;
   readonly label?: string | undefined;
   readonly subdir?: string | undefined;
   readonly address: string | undefined;
+}
+
+export interface Ask extends Where {
+  readonly credential: Credential;
 }
 
 const ANYONE: KnownCaller = { caller: ANONYMOUS, expiresAtMs: 0, limitedUses: false };
@@ -77,13 +81,19 @@ export class Access {
    */
   readerOf(ask: Ask): Reader | Promise<Reader> {
     const known = this.#callerOf(ask.credential, ask.address);
-    const channel = this.#channelOf(ask.channel, ask.credential);
+    const channel = this.#channelOf(ask.channel, ask.credential.kind === 'none');
     if (known instanceof Promise || channel instanceof Promise) return this.#readerLater(ask, known, channel);
     return this.#readerIn(ask, known, channel);
   }
 
+  /** As `readerOf`, for a caller whom identity has named already. */
+  readerAs(caller: Caller, ask: Where): Promise<Reader> {
+    const known = { caller, expiresAtMs: 0, limitedUses: false };
+    return this.#readerLater(ask, known, this.#channelOf(ask.channel, caller.kind === 'anonymous'));
+  }
+
   async #readerLater(
-    ask: Ask,
+    ask: Where,
     known: KnownCaller | Promise<KnownCaller>,
     channel: Channel | undefined | Promise<Channel | undefined>,
   ): Promise<Reader> {
@@ -94,7 +104,7 @@ export class Access {
     return this.#readerIn(ask, who.value, where.value);
   }
 
-  #readerIn(ask: Ask, known: KnownCaller, channel: Channel | undefined): Reader | Promise<Reader> {
+  #readerIn(ask: Where, known: KnownCaller, channel: Channel | undefined): Reader | Promise<Reader> {
     if (known.expiresAtMs !== 0 && known.expiresAtMs <= this.#ports.clock()) throw expired(known.expiresAtMs);
     if (channel === undefined) return this.#refuseMissing(known.caller, ask.channel);
     const standing = this.#standingOf(known.caller, channel);
@@ -147,14 +157,14 @@ export class Access {
     return { value: { caller, expiresAtMs, limitedUses }, versions: versionsFromProto(answer.versions) };
   }
 
-  #channelOf(login: string, credential: Credential): Channel | undefined | Promise<Channel | undefined> {
+  #channelOf(login: string, forStranger: boolean): Channel | undefined | Promise<Channel | undefined> {
     const query: Query<Channel | undefined> = {
       key: `channel ${login}`,
       services: ['packages', 'identity'],
       load: () => this.#findChannel(login),
       isAbsent: (channel) => channel === undefined,
     };
-    return credential.kind === 'none' ? this.#strangers.get(query, (channel) => channel) : this.#cache.get(query);
+    return forStranger ? this.#strangers.get(query, (channel) => channel) : this.#cache.get(query);
   }
 
   async #findChannel(login: string): Promise<Fact<Channel | undefined>> {
@@ -213,7 +223,7 @@ export class Access {
   }
 }
 
-function readerFrom(ask: Ask, known: KnownCaller, channel: Channel, standing: Standing): Reader {
+function readerFrom(ask: Where, known: KnownCaller, channel: Channel, standing: Standing): Reader {
   const { caller } = known;
   const { use, label, subdir, address } = ask;
   const admission = admitReader({ caller, standing, channel, use, label, subdir, address });

@@ -76,10 +76,15 @@ export class Identify {
   /** Whose password it is. Tries are counted before the password is looked at. Throws RateLimited. */
   async byPassword(request: IncomingMessage, given: Password, services: readonly Audience[]): Promise<Known> {
     const { login, password } = given;
-    await this.#limit.admit(login, arrivalOf(request).address);
+    await this.countTry(request, login);
     const known = await this.#whoIs(request, services, { case: 'password', value: { login, password } });
     await this.#limit.succeeded(login);
     return known;
+  }
+
+  /** Counts one try of a password, wherever it is looked at. Throws RateLimited. */
+  async countTry(request: IncomingMessage, login: string): Promise<void> {
+    await this.#limit.admit(login, arrivalOf(request).address);
   }
 
   async #whoIs(request: IncomingMessage, services: readonly Audience[], credential: Shown): Promise<Known> {

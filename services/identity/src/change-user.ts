@@ -64,11 +64,11 @@ function parseChange({ name, email, disabled, superuser }: ChangeUserRequest): C
 }
 
 function judge(acting: Acting, login: string, { disabled, superuser }: Change): void {
-  if (superuser !== undefined) return needSuperuser(acting, 'making or unmaking a superuser');
-  if (disabled !== undefined) return needSuperuser(acting, 'disabling or enabling an account', 'api');
   const isSelf = acting.caller.accountKind === 'user' && acting.caller.login === login;
-  if (isSelf) return needScope(acting.caller, 'api:write', 'changing an account');
-  needSuperuser(acting, "changing another's account", 'api');
+  if (superuser !== undefined) needSuperuser(acting, 'making or unmaking a superuser');
+  else if (disabled !== undefined) needSuperuser(acting, 'disabling or enabling an account', 'api');
+  else if (isSelf) needScope(acting.caller, 'api:write', 'changing an account');
+  else needSuperuser(acting, "changing another's account", 'api');
 }
 
 // Few rows, by accounts_superuser_idx.

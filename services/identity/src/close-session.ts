@@ -1,3 +1,4 @@
+import { addAudit } from '@vivarium/audit/audit';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
@@ -17,7 +18,10 @@ export async function closeSession(ports: IdentityPorts, db: Db, caller: Caller)
         UPDATE sessions SET revoked_at = ${new Date(ports.clock())}, version = version + 1
         WHERE id = ${id} AND revoked_at IS NULL RETURNING version`;
       const facts = rows.map(({ version }) => ({ tag: `session:${id}`, version: Number(version) }));
-      if (facts.length > 0) await ports.invalidations.add(tx, facts);
+      if (facts.length === 0) return;
+      await ports.invalidations.add(tx, facts);
+      const entry = { action: 'session.close', ownerId: caller.accountId, resource: `user ${caller.login}` };
+      await addAudit(tx, { actor: caller, ...entry }, ports.clock());
     }),
   );
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { addAudit } from '@vivarium/audit/audit';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { OpenSessionRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { retryConflicts } from '@vivarium/db/open';
@@ -25,11 +26,12 @@ export async function openSession(
   const [now, expiresAt] = [new Date(nowMs), new Date(nowMs + SESSION_LIFE_MS)];
   await retryConflicts(() =>
     db.$transaction(async (tx) => {
-      const { caller: account } = await lockCaller(tx, caller, nowMs);
+      const { caller: account, message } = await lockCaller(tx, caller, nowMs);
+      const { accountId: ownerId, login } = account;
       await tx.session.create({
         data: {
           id: randomUUID(),
-          accountId: account.accountId,
+          accountId: ownerId,
           sha256: createHash('sha256').update(secret).digest(),
           createdAt: now,
           lastUsedAt: now,
@@ -38,6 +40,8 @@ export async function openSession(
           userAgent: noteOf(request.userAgent, 300),
         },
       });
+      const after = { userAgent: noteOf(request.userAgent, 300) };
+      await addAudit(tx, { actor: message, action: 'login', ownerId, resource: `user ${login}`, after }, nowMs);
     }),
   );
   return { secret, expiresAtMs: BigInt(expiresAt.getTime()) };

@@ -72,14 +72,8 @@ export async function ownerOfToken(ports: IdentityPorts, db: Db, caller: Caller,
 
 /** Decides again, with the rows under lock. Throws Fault('forbidden'). */
 export function needOwnership(acting: Acting, { through }: TokenOwner, purpose: string): void {
-  switch (through) {
-    case 'self':
-      return needScope(acting.caller, 'api:write', purpose);
-    case 'organization':
-      return needScope(acting.caller, 'api', purpose);
-    case 'superuser':
-      return needSuperuser(acting, purpose, 'api');
-  }
+  if (through === 'superuser') needSuperuser(acting, purpose, 'api');
+  else needScope(acting.caller, through === 'self' ? 'api:write' : 'api', purpose);
 }
 
 function selfOf({ accountId, login }: Caller): TokenOwner {

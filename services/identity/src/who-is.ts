@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
+import { addAudit } from '@vivarium/audit/audit';
 import { CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { PasswordCredential, WhoIsRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { claimsOf } from '@vivarium/trust/caller';
-import { findPasswordFacts, findSessionFacts, findTokenFacts } from './credential-facts.js';
+import { findPasswordFacts, findSessionFacts, findTokenFacts, type PasswordFacts } from './credential-facts.js';
 import type { Db } from './db.js';
 import { type Identified, identifyByPassword, identifySession, identifyToken } from './identified.js';
 import type { LastUsed } from './last-used.js';
@@ -42,7 +43,7 @@ async function identify(by: WhoIsPorts, { credential, address }: WhoIsRequest): 
     case 'sessionSha256':
       return identifyBySession(by, credential.value, address);
     case 'password':
-      return identifyByLogin(by, credential.value);
+      return identifyByLogin(by, credential.value, address);
     case undefined:
       throw new Fault('invalid', 'A question who somebody is needs a token, a session or a password.');
   }
@@ -67,15 +68,33 @@ async function identifyBySession(by: WhoIsPorts, sha256: Uint8Array, address: st
   return identified;
 }
 
-async function identifyByLogin({ db, ports }: WhoIsPorts, credential: PasswordCredential): Promise<Identified> {
+async function identifyByLogin(
+  { db, ports }: WhoIsPorts,
+  credential: PasswordCredential,
+  address: string,
+): Promise<Identified> {
   const login = foldLogin(credential.login);
   const facts = isLogin(login) ? await findPasswordFacts(db, { login }) : undefined;
   // Taken before the password is checked: a change of it in the meantime then counts as later.
   const verifiedMs = ports.clock();
   const isRight = await isPasswordOf(credential.password, facts?.hash ?? undefined);
   // The state of the account is told only to who has the password.
-  if (facts === undefined || !isRight) throw wrongPassword();
+  if (facts === undefined || !isRight) {
+    await recordFailure(ports, facts, address);
+    throw wrongPassword();
+  }
   return identifyByPassword(facts, verifiedMs);
+}
+
+/** For an unknown login too, so that both take as long. Its text is not kept: people type passwords into the wrong field. */
+function recordFailure(
+  { pool, clock }: IdentityPorts,
+  facts: PasswordFacts | undefined,
+  address: string,
+): Promise<void> {
+  const { login = '', accountId: ownerId = '' } = facts ?? {};
+  const resource = facts === undefined ? 'an unknown login' : `user ${login}`;
+  return addAudit(pool, { actor: { login, address }, action: 'login.failed', ownerId, resource }, clock());
 }
 
 function parseAudiences(audiences: readonly string[]): readonly string[] {

@@ -165,9 +165,56 @@ describe('POST /authentications', () => {
     expect((await remove({})).status).toBe(201);
   });
 
-  it('gives no wide token to whoever asks for a restricted one', async () => {
-    const answer = await login({ ...ASKED, restrict: { labels: ['dev'] } });
-    expect([answer.status, answer.json()]).toMatchObject([400, { error: expect.stringContaining('"restrict"') }]);
+  it('hands on restrictions, channels by their ids, and shows them as they were asked for', async () => {
+    gateway.others.teach(Tokens, 'create', async (request) => ({
+      token: 'viv-once',
+      described: { ...TOKEN, restrictions: request.restrictions ?? {}, channelLogins: ['bob'], remainingUses: 3n },
+    }));
+    const restrict = {
+      channels: ['bob'],
+      packages: ['Foo*'],
+      labels: ['Dev'],
+      subdirs: ['linux-64'],
+      cidrs: ['10.0.0.0/8'],
+      uses: 3,
+    };
+    const answer = await login({ ...ASKED, restrict });
+    const kept = { packages: ['foo*'], labels: ['dev'], subdirs: ['linux-64'], cidrs: ['10.0.0.0/8'] };
+    expect(gateway.others.heardOf(Tokens, 'create')).toMatchObject([
+      { restrictions: { ...kept, channels: ['b1'] }, uses: 3n },
+    ]);
+    expect(answer.json()).toMatchObject({ token: 'viv-once', restrict: { ...kept, channels: ['bob'], uses: 3 } });
+  });
+
+  it.each([
+    ['a word that is no restriction', { channel: ['bob'] }, 'there is no restriction "channel"; there are channels,'],
+    ['an empty list', { packages: [] }, 'leave it out to reach all'],
+    ['no channels', { channels: [] }, 'leave it out to reach all'],
+    ['a text for a list', { labels: 'dev' }, '"labels" must be a list of texts'],
+    [
+      'a glob that is none',
+      { packages: ['a b'] },
+      '"a b" names no package that a token may be limited to; write a name, or',
+    ],
+    ['a label that is none', { labels: ['-x'] }, '"-x" is not a label. Begin with a letter'],
+    ['a reserved label', { labels: ['a/lock'] }, 'reserved'],
+    ['a subdir that is none', { subdirs: ['linux-46'] }, '"linux-46" is no subdir; there are noarch,'],
+    ['a block that is none', { cidrs: ['10.0.0.0/33'] }, '"10.0.0.0/33" is no address block; write 10.0.0.0/8'],
+    [
+      'a block in words',
+      { cidrs: ['here'] },
+      '"here" names no address block that a token may be limited to; write 10.0.0.0/8',
+    ],
+    ['no uses', { uses: 0 }, 'not 0 times; leave "uses" out'],
+    ['fewer than no uses', { uses: -1 }, 'not -1 times'],
+    ['half a use', { uses: 0.5 }, '"uses" must be a whole number'],
+    ['a channel that is missing', { channels: ['nobody'] }, 'there is no channel "nobody", or you may not see it'],
+    ['a channel that is hidden', { channels: ['hidden'] }, 'there is no channel "hidden", or you may not see it'],
+    ['a channel of no grammar', { channels: ['A b'] }, 'there is no channel "A b", or you may not see it'],
+  ])('makes no token restricted to %s', async (_what, restrict, sentence) => {
+    const answer = await login({ ...ASKED, restrict });
+    expect([answer.status, answer.json()]).toMatchObject([400, { error: expect.stringContaining(sentence) }]);
+    expect(gateway.others.heardOf(Tokens, 'create')).toEqual([]);
   });
 
   it('refuses a remembered password that another site made the browser send', async () => {
@@ -204,6 +251,15 @@ describe('tokens of the caller', () => {
       created_at: '2023-11-14 22:13:20.074000+00:00',
     });
   });
+
+  it.each(['/api/authentications?org=acme', '/api/authentications/org/acme'])(
+    'of an organization are listed at %s',
+    async (path) => {
+      const answer = await gateway.ask(path, { headers: { Authorization: `token ${gateway.token(ALICE)}` } });
+      expect(answer.json()).toHaveLength(2);
+      expect(gateway.others.heardOf(Tokens, 'list')).toMatchObject([{ owner: 'acme' }]);
+    },
+  );
 
   it.each([
     ['/api/authentications', { which: { case: 'presented', value: true }, owner: '' }],

@@ -18,9 +18,14 @@ export interface FileParams extends ReleaseParams {
 
 const LOGIN = /^[a-z0-9][a-z0-9_-]{1,62}$/;
 
+/** True for what an account can be called. */
+export function isLogin(text: string): boolean {
+  return LOGIN.test(text);
+}
+
 /** Throws Fault('not_found') for what no account can be called, upper case included. */
 export function loginIn(text: string): string {
-  if (LOGIN.test(text)) return text;
+  if (isLogin(text)) return text;
   throw new Fault('not_found', `There is no account "${text.slice(0, 70)}".`);
 }
 

@@ -1,8 +1,10 @@
 // What the Anaconda API says of accounts, tokens, packages, releases and files: the keys that its clients read, and ours.
+import { administers } from '@vivarium/access/administer';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { Account } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import type { Token } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
 import type { File, Package, Release } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
+import { callerFromProto } from '@vivarium/trust/caller';
 
 /** `2015-11-03 00:38:29.074000+00:00`, as clients parse it: with a time zone, and microseconds. */
 export function timeOf(ms: number | bigint): string {
@@ -11,7 +13,7 @@ export function timeOf(ms: number | bigint): string {
 
 /** An account. What only it and superusers may know is shown to nobody else. */
 export function accountShape(account: Account, asker: Caller | undefined) {
-  const isOwn = asker !== undefined && (asker.superuser || asker.accountId === account.id);
+  const isOwn = asker?.accountId === account.id || administers(callerFromProto(asker), 'api:read');
   return {
     id: account.id,
     login: account.login,
@@ -23,6 +25,19 @@ export function accountShape(account: Account, asker: Caller | undefined) {
     description: '',
     url: '',
     ...(isOwn ? { email: account.email, superuser: account.superuser, disabled: account.disabled } : {}),
+  };
+}
+
+/** An account, for itself and for those who manage it. */
+export function managedAccountShape(account: Account) {
+  return {
+    id: account.id,
+    login: account.login,
+    name: account.name,
+    email: account.email,
+    superuser: account.superuser,
+    disabled: account.disabled,
+    created_at: timeOf(account.createdAtMs),
   };
 }
 
@@ -41,7 +56,22 @@ export function tokenShape(token: Token) {
     remote_addr: token.address,
     application_website: token.url,
     remaining_uses: token.remainingUses < 0n ? null : Number(token.remainingUses),
+    made_by: token.makerLogin,
+    restrict: restrictShape(token),
   };
+}
+
+/** Restrictions in the form in which they are asked for; what is absent cuts nothing. */
+function restrictShape({ restrictions, channelLogins, remainingUses }: Token) {
+  const lists = {
+    channels: channelLogins,
+    packages: restrictions?.packages ?? [],
+    labels: restrictions?.labels ?? [],
+    subdirs: restrictions?.subdirs ?? [],
+    cidrs: restrictions?.cidrs ?? [],
+  };
+  const present = Object.entries(lists).filter(([, list]) => list.length > 0);
+  return { ...Object.fromEntries(present), ...(remainingUses < 0n ? {} : { uses: Number(remainingUses) }) };
 }
 
 /** A package as a row of a listing, and the head of its own page. */

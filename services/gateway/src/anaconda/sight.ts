@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { hiddenChannelFault } from '@vivarium/access/admission';
+import type { Caller } from '@vivarium/access/caller';
 import { belongs } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
 import { Fault, isFault } from '@vivarium/fault/fault';
@@ -43,6 +44,17 @@ export class Sight {
     if (isWithin) return channel;
     if (caller.kind === 'anonymous') throw new Fault('unauthenticated', 'Send a token of somebody who publishes here.');
     throw new Fault('forbidden', `Only those who publish in ${login} are told when it changes.`);
+  }
+
+  /** The id of the channel, if the caller whom identity named may know that it exists; undefined if not, or if it does not. */
+  async channelIdFor(caller: Caller, login: string, address: string | undefined): Promise<string | undefined> {
+    try {
+      const reader = await this.#access.readerAs(caller, { channel: login, use: 'upload', address });
+      return isHidden(reader, login) ? undefined : reader.channel.id;
+    } catch (error) {
+      if (isFault(error) && (error.code === 'forbidden' || error.code === 'unauthenticated')) return undefined;
+      throw error;
+    }
   }
 
   async #reader(request: IncomingMessage, login: string): Promise<Reader> {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import { administers } from '@vivarium/access/administer';
 import { PORTS, type RolePorts } from '@vivarium/boot/ports';
 import {
   type Account,
@@ -8,6 +9,7 @@ import {
 } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { callerFromProto } from '@vivarium/trust/caller';
 import { type Identified, Identify } from '../identify.js';
 import { readJson } from './json-body.js';
 import { loginIn } from './place.js';
@@ -68,7 +70,7 @@ export class Users {
   async #seen(request: IncomingMessage, text: string): Promise<{ account: Account; asker: Identified }> {
     const asker = await this.identify.identify(request, ['identity']);
     const login = loginIn(text);
-    const isKnown = asker.caller !== undefined && (asker.caller.superuser || asker.caller.login === login);
+    const isKnown = asker.caller?.login === login || administers(callerFromProto(asker.caller), 'api:read');
     if (!isKnown) await this.sight.channel(request, login);
     return { account: await this.#find({ case: 'login', value: login }, asker), asker };
   }
