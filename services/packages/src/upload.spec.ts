@@ -258,7 +258,7 @@ describe('an upload', () => {
         message: expect.stringMatching(/^The bytes of \S+ are not here any more: start the upload again\.$/),
       });
     }
-    expect((await running.upload(ann, { channel, ...path })).created).toBe(true);
+    expect((await running.upload(ann, { ...asked, bytes: content })).created).toBe(true);
   });
 
   it('needs the bytes before a commit', async () => {
