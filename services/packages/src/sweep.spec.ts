@@ -209,6 +209,24 @@ describe.each(['folder', 's3'])('the sweep with blobs in %s', (store) => {
     expect(await running.differences(['id-ann'])).toEqual([]);
   });
 
+  test('leaves no row without bytes when an upload outlives its stage, so that the next one stores them', async () => {
+    const sent = conda('ann', 'outlived');
+    const path = await running.send(ann, sent);
+    const { blobs } = running;
+    const copy = blobs.copy.bind(blobs);
+    blobs.copy = async (from, to) => {
+      await copy(from, to);
+      blobs.copy = copy;
+      await run({}, blobs, () => Date.now() + 48 * HOUR_MS);
+    };
+    await expect((await running.stages(ann)).commit(path, { timeoutMs: 30_000 })).rejects.toMatchObject({
+      code: 'conflict',
+    });
+    await upload(sent);
+    expect((await fetched(sent)).equals(sent.bytes)).toBe(true);
+    expect(await running.differences(['id-ann'])).toEqual([]);
+  });
+
   test('ends with every file whole, however uploads, removals and sweeps meet', async () => {
     const all = Array.from({ length: 6 }, (_, at) => conda('ann', `busy${at}`));
     const errors: unknown[] = [];
