@@ -67,6 +67,7 @@ const schema = z.object({
   VIVARIUM_SECRET: z.string().min(32, 'must have at least 32 random characters').optional(),
   VIVARIUM_ADMIN_PASSWORD: z.string().min(10, 'must have at least 10 characters').max(256).optional(),
   VIVARIUM_BAD_TOKEN: z.enum(['loud', 'anonymous']).default('loud'),
+  VIVARIUM_ORGANIZATIONS: z.enum(['everybody', 'superusers']).default('everybody'),
   VIVARIUM_MAX_UPLOAD_BYTES: z.coerce
     .number()
     .int()
@@ -105,6 +106,8 @@ export interface Config {
   readonly secret: string;
   readonly adminPassword: string | undefined;
   readonly badToken: 'loud' | 'anonymous';
+  /** Who may make organizations. */
+  readonly organizations: 'everybody' | 'superusers';
   readonly maxUploadBytes: number;
   /** How long bytes stay that nothing names any more. */
   readonly sweepGraceMs: number;
@@ -141,6 +144,7 @@ function configOf(target: Target, values: z.infer<typeof schema>): Config {
     secret: values.VIVARIUM_SECRET ?? keptSecret(dataDir),
     adminPassword: values.VIVARIUM_ADMIN_PASSWORD,
     badToken: values.VIVARIUM_BAD_TOKEN,
+    organizations: values.VIVARIUM_ORGANIZATIONS,
     maxUploadBytes: values.VIVARIUM_MAX_UPLOAD_BYTES,
     sweepGraceMs: values.VIVARIUM_SWEEP_GRACE_SECONDS * 1_000,
     // One process prints a short welcome for a person; its log speaks up only when something is wrong.

@@ -4,20 +4,19 @@ import { type Invalidation, InvalidationSchema } from '@vivarium/contracts/gen/v
 import { invalidationSubject } from '@vivarium/invalidation/invalidations';
 import { subscribeEvent } from '@vivarium/rpc/events';
 import { clientOf } from '@vivarium/rpc/rpc';
-import { type RunningAuthz, startAuthz } from './authz.fixture.js';
-import { addGroup, addMember, addOrganization, removeMember } from './organizations.js';
+import { RunningAuthz } from './authz.fixture.js';
 
 jest.setTimeout(60_000);
 
 describe('authz', () => {
   let authz: RunningAuthz;
-  let acme: { readonly ownersGroupId: string };
+  let owners: string;
   const heard: Invalidation[] = [];
 
   beforeAll(async () => {
-    authz = await startAuthz();
+    authz = await RunningAuthz.start();
     await subscribeEvent(authz.bus, InvalidationSchema, invalidationSubject('authz'), (each) => heard.push(each));
-    acme = await addOrganization(authz.ports, { accountId: 'acme', ownerId: 'alice' });
+    owners = await authz.addOrganization('acme', 'alice');
   });
   afterAll(() => authz.stop());
 
@@ -36,8 +35,8 @@ describe('authz', () => {
 
   it('knows an organization as the owner of its own channel and as nothing elsewhere', async () => {
     expect(await ask('acme', 'acme', 'organization')).toMatchObject({ owner: true, groups: [] });
-    const other = await addOrganization(authz.ports, { accountId: 'umbrella', ownerId: 'acme' });
-    expect(other.ownersGroupId).not.toBe(acme.ownersGroupId);
+    const other = await authz.addOrganization('umbrella', 'acme');
+    expect(other).not.toBe(owners);
     expect(await ask('acme', 'umbrella', 'organization')).toMatchObject({ owner: false, member: false, groups: [] });
   });
 
@@ -50,32 +49,22 @@ describe('authz', () => {
   it('knows the members of the group owners as owners', async () => {
     const { owner, member, groups } = await ask('alice', 'acme');
     expect([owner, member]).toEqual([true, true]);
-    expect(groups).toMatchObject([{ id: acme.ownersGroupId, name: 'owners', permission: 'admin', all: true }]);
+    expect(groups).toMatchObject([{ id: owners, name: 'owners', permission: 'admin', all: true }]);
   });
 
   it('gives a member its groups with their permissions, and only those of the channel asked about', async () => {
-    const readers = await addGroup(authz.ports, {
-      organizationId: 'acme',
-      name: 'readers',
-      permission: 'read',
-      allPackages: true,
-    });
-    const builders = await addGroup(authz.ports, {
-      organizationId: 'acme',
-      name: 'builders',
-      permission: 'write',
-      allPackages: false,
-    });
-    const elsewhere = await addOrganization(authz.ports, { accountId: 'initech', ownerId: 'peter' });
-    for (const { groupId } of [readers, builders, { groupId: elsewhere.ownersGroupId }]) {
-      await addMember(authz.ports, { groupId, accountId: 'carol' });
+    const readers = await authz.addGroup('acme', { name: 'readers', permission: 'read', allPackages: true });
+    const builders = await authz.addGroup('acme', { name: 'builders', permission: 'write', allPackages: false });
+    const elsewhere = await authz.addOrganization('initech', 'peter');
+    for (const groupId of [readers, builders, elsewhere]) {
+      await authz.addMember(groupId, 'carol');
     }
     const { owner, member, groups } = await ask('carol', 'acme');
     expect([owner, member]).toEqual([false, true]);
     expect(groups?.map(({ id, name, permission, all }) => [id, name, permission, all]).sort()).toEqual(
       [
-        [readers.groupId, 'readers', 'read', true],
-        [builders.groupId, 'builders', 'write', false],
+        [readers, 'readers', 'read', true],
+        [builders, 'builders', 'write', false],
       ].sort(),
     );
   });
@@ -83,11 +72,11 @@ describe('authz', () => {
   it('raises the version and says so exactly once at every change', async () => {
     const before = await ask('dave', 'acme');
     const at = heard.length;
-    await addMember(authz.ports, { groupId: acme.ownersGroupId, accountId: 'dave' });
+    await authz.addMember(owners, 'dave');
     const added = await ask('dave', 'acme');
     expect(added.owner).toBe(true);
     expect(added.version).toBe((before.version ?? 0n) + 1n);
-    await removeMember(authz.ports, { groupId: acme.ownersGroupId, accountId: 'dave' });
+    await authz.removeMember(owners, 'dave');
     const removed = await ask('dave', 'acme');
     expect(removed).toEqual({ ...before, version: (before.version ?? 0n) + 2n });
     const news = heard.slice(at).map(({ facts }) => facts.map(({ tag, version }) => [tag, version]));
@@ -96,51 +85,41 @@ describe('authz', () => {
 
   it('gives every one of many changes at once a version of its own', async () => {
     const { version: before = 0n } = await ask('alice', 'acme');
-    const { groupId } = await addGroup(authz.ports, {
-      organizationId: 'acme',
-      name: 'crowd',
-      permission: 'read',
-      allPackages: false,
-    });
+    const groupId = await authz.addGroup('acme', { name: 'crowd', permission: 'read', allPackages: false });
     const at = heard.length;
     const names = Array.from({ length: 20 }, (_, index) => `member-${index}`);
-    await Promise.all(names.map((accountId) => addMember(authz.ports, { groupId, accountId })));
+    await Promise.all(names.map((accountId) => authz.addMember(groupId, accountId)));
     const versions = heard.slice(at).flatMap(({ facts }) => facts.map(({ version }) => version));
     expect(versions.toSorted((a, b) => Number(a - b))).toEqual(names.map((_, index) => before + 2n + BigInt(index)));
     expect((await ask('member-7', 'acme')).groups).toMatchObject([{ name: 'crowd' }]);
   });
 
   it('never leaves an organization without an owner, whoever leaves at the same time', async () => {
-    const solo = await addOrganization(authz.ports, { accountId: 'solo', ownerId: 'ann' });
-    await addMember(authz.ports, { groupId: solo.ownersGroupId, accountId: 'ben' });
+    const solo = await authz.addOrganization('solo', 'ann');
+    await authz.addMember(solo, 'ben');
     const before = await ask('ann', 'solo');
-    const leaving = await Promise.allSettled(
-      ['ann', 'ben'].map((accountId) => removeMember(authz.ports, { groupId: solo.ownersGroupId, accountId })),
-    );
+    const leaving = await Promise.allSettled(['ann', 'ben'].map((accountId) => authz.removeMember(solo, accountId)));
     expect(leaving.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect(await authz.db.member.count({ where: { groupId: solo.ownersGroupId } })).toBe(1);
+    expect(await authz.db.member.count({ where: { groupId: solo } })).toBe(1);
     expect((await ask('ann', 'solo')).version).toBe((before.version ?? 0n) + 1n);
   });
 
   it.each([
-    ['a second organization of one account', () => addOrganization(authz.ports, { accountId: 'acme', ownerId: 'x' })],
+    ['a second organization of one account', () => authz.addOrganization('acme', 'x')],
     [
       'a second group of one name',
-      () => addGroup(authz.ports, { organizationId: 'acme', name: 'owners', permission: 'read', allPackages: false }),
+      () => authz.addGroup('acme', { name: 'owners', permission: 'read', allPackages: false }),
     ],
     [
       'a group with a slash in its name',
-      () => addGroup(authz.ports, { organizationId: 'acme', name: 'a/b', permission: 'read', allPackages: false }),
+      () => authz.addGroup('acme', { name: 'a/b', permission: 'read', allPackages: false }),
     ],
     [
       'a group of no organization',
-      () => addGroup(authz.ports, { organizationId: 'nobody', name: 'x1', permission: 'read', allPackages: false }),
+      () => authz.addGroup('nobody', { name: 'x1', permission: 'read', allPackages: false }),
     ],
-    ['a member of no group', () => addMember(authz.ports, { groupId: 'none', accountId: 'x' })],
-    [
-      'the removal of a stranger',
-      () => removeMember(authz.ports, { groupId: acme.ownersGroupId, accountId: 'mallory' }),
-    ],
+    ['a member of no group', () => authz.addMember('none', 'x')],
+    ['the removal of a stranger', () => authz.removeMember(owners, 'mallory')],
   ])('refuses %s and changes nothing', async (_, change) => {
     const [before, at] = [await ask('alice', 'acme'), heard.length];
     await expect(change()).rejects.toMatchObject({
@@ -152,20 +131,16 @@ describe('authz', () => {
   });
 
   it('does not say done while a gateway may remember the former standing, though the change is made', async () => {
-    const { ownersGroupId } = await addOrganization(authz.ports, { accountId: 'hooli', ownerId: 'gavin' });
+    const hooli = await authz.addOrganization('hooli', 'gavin');
     // It holds a lease and never says that it has heard anything.
     await authz.db.$executeRaw`
       INSERT INTO authz.leases (holder, until, acked_epoch, acked) VALUES ('silent', now() + interval '1 hour', '', 0)`;
     try {
       const late = { code: 'unavailable', message: expect.stringMatching(/is made, but a gateway may not have heard/) };
-      await Promise.all([
-        expect(addOrganization(authz.ports, { accountId: 'late', ownerId: 'gavin' })).rejects.toMatchObject(late),
-        expect(addMember(authz.ports, { groupId: ownersGroupId, accountId: 'dinesh' })).rejects.toMatchObject(late),
-      ]);
+      await expect(authz.addMember(hooli, 'dinesh')).rejects.toMatchObject(late);
     } finally {
       await authz.db.$executeRaw`DELETE FROM authz.leases WHERE holder = 'silent'`;
     }
-    expect(await ask('gavin', 'late')).toMatchObject({ owner: true });
     expect(await ask('dinesh', 'hooli')).toMatchObject({ owner: true });
   });
 

@@ -1,8 +1,7 @@
 import { jest } from '@jest/globals';
 import { GroupIds } from '@vivarium/contracts/gen/vivarium/authz/v1/group_ids_pb';
 import { clientOf } from '@vivarium/rpc/rpc';
-import { type RunningAuthz, startAuthz } from './authz.fixture.js';
-import { addGroup, addOrganization } from './organizations.js';
+import { RunningAuthz } from './authz.fixture.js';
 
 jest.setTimeout(60_000);
 
@@ -11,11 +10,10 @@ describe('ids of groups', () => {
   let devs: string;
 
   beforeAll(async () => {
-    authz = await startAuthz();
-    await addOrganization(authz.ports, { accountId: 'acme', ownerId: 'alice' });
-    await addOrganization(authz.ports, { accountId: 'umbrella', ownerId: 'alice' });
-    const group = { organizationId: 'acme', name: 'devs', permission: 'write', allPackages: false } as const;
-    devs = (await addGroup(authz.ports, group)).groupId;
+    authz = await RunningAuthz.start();
+    await authz.addOrganization('acme', 'alice');
+    await authz.addOrganization('umbrella', 'alice');
+    devs = await authz.addGroup('acme', { name: 'devs', permission: 'write', allPackages: false });
   });
   afterAll(() => authz.stop());
 

@@ -1,4 +1,5 @@
-import { ask, type Db } from './db.js';
+import type { Permission } from '@vivarium/access/audience';
+import { ask, type Db, type Tx } from './db.js';
 
 export interface ViewQuestion {
   readonly accountId: string;
@@ -10,7 +11,7 @@ export interface ViewQuestion {
 export interface GroupRow {
   readonly id: string;
   readonly name: string;
-  readonly permission: string;
+  readonly permission: Permission;
   readonly all: boolean;
 }
 
@@ -28,7 +29,8 @@ interface Row {
   readonly version: bigint;
   readonly id: string | null;
   readonly name: string | null;
-  readonly permission: string | null;
+  /** One of the three, by its CHECK. */
+  readonly permission: Permission | null;
   readonly all: boolean | null;
 }
 
@@ -36,7 +38,7 @@ interface Row {
  * What an account is in a channel, with the version it was read at. A user's own channel has no groups and no version
  * but 0: who owns it never changes. An organization is in no group.
  */
-export async function viewOf(db: Db, question: ViewQuestion): Promise<ViewFacts> {
+export async function viewOf(db: Db | Tx, question: ViewQuestion): Promise<ViewFacts> {
   const { accountId, accountKind, channelId } = question;
   // One statement, so the version is that of the very groups beside it. The left joins keep the version when there are
   // none. Relies on organizations_pkey, members_pkey (account_id first) and groups_pkey.

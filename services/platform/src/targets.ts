@@ -30,7 +30,7 @@ export const STARTERS: Readonly<Record<Role, RoleStarter>> = {
   },
   authz: async (context) => {
     const ports = await context.open.databasePorts('authz', 'authz');
-    return startService(context, ports, authzModule(ports));
+    return startService(context, ports, authzModule({ ...ports, organizations: ports.config.organizations }));
   },
   packages: async (context) => {
     const ports = await context.open.databasePorts('packages', 'packages');
