@@ -1,15 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DescService } from '@bufbuild/protobuf';
-import { ROLES } from '@vivarium/boot/config';
-import { subjectOf } from '@vivarium/rpc/rpc';
 import { isMatch } from '@vivarium/rpc/subject';
+import { contractMethods } from '../e2e/contract-methods.js';
 import { BUS_USERS, type BusUser, CALLS, EVENTS, queueOf, rightsOf } from './bus-rights.js';
 import { natsConf } from './nats-conf.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const generated = join(root, 'libs/contracts/src/gen/vivarium');
 
 // What a library calls is called by every service that uses it for that.
 const LIBRARIES: Readonly<Record<string, readonly BusUser[]>> = {
@@ -23,7 +20,7 @@ describe('the rights on the bus', () => {
   });
 
   it('name every method of every contract that a service answers, and no other', async () => {
-    const subjects = await subjectsOfContracts();
+    const subjects = (await contractMethods()).map(({ subject }) => subject);
     const uncalled = subjects.filter((subject) => !Object.keys(CALLS).some((pattern) => isMatch(pattern, subject)));
     expect(uncalled).toEqual([]);
     const unknown = Object.keys(CALLS).filter((pattern) => !subjects.some((subject) => isMatch(pattern, subject)));
@@ -58,19 +55,6 @@ describe('the rights on the bus', () => {
   });
 });
 
-async function subjectsOfContracts(): Promise<readonly string[]> {
-  const queues = ROLES.map(queueOf);
-  const subjects: string[] = [];
-  for (const queue of readdirSync(generated).filter((name) => queues.includes(name))) {
-    for (const file of readdirSync(join(generated, queue, 'v1')).filter((name) => name.endsWith('_pb.ts'))) {
-      const module: Record<string, unknown> = await import(join(generated, queue, 'v1', file));
-      for (const service of Object.values(module).filter(isService)) subjects.push(...service.methods.map(subjectOf));
-    }
-  }
-  expect(subjects.length).toBeGreaterThan(50);
-  return subjects;
-}
-
 /** The contracts of which the sources in a folder make clients: `identity.Tokens`. */
 function clientsIn(folder: string): readonly string[] {
   const found = new Set<string>();
@@ -92,8 +76,4 @@ function clientsIn(folder: string): readonly string[] {
     }
   }
   return [...found];
-}
-
-function isService(value: unknown): value is DescService {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'service';
 }
