@@ -64,7 +64,7 @@ function run(
     // A session of its own has no terminal: getpass then reads standard input instead of /dev/tty.
     const child = spawn(command, parameters, {
       cwd: options.cwd ?? home,
-      env: environmentOf(home, options.env ?? {}),
+      env: clientEnvironment(home, options.env ?? {}),
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });
@@ -105,7 +105,11 @@ function run(
   });
 }
 
-function environmentOf(home: string, extra: Readonly<Record<string, string | undefined>>): Record<string, string> {
+/** What a client finds in its environment: nothing of this machine's configuration. `undefined` takes a variable away. */
+export function clientEnvironment(
+  home: string,
+  extra: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
   const wanted: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     SystemRoot: process.env.SystemRoot,
