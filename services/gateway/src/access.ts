@@ -1,6 +1,6 @@
 import { type Admission, admitReader, type ChannelFacts, hiddenChannelFault } from '@vivarium/access/admission';
 import { isVisibility } from '@vivarium/access/audience';
-import { ANONYMOUS, type Caller } from '@vivarium/access/caller';
+import { ANONYMOUS, type Caller, tokenOf } from '@vivarium/access/caller';
 import type { Use } from '@vivarium/access/cut';
 import { STRANGER_STANDING, type Standing } from '@vivarium/access/standing';
 import type { RolePorts } from '@vivarium/boot/ports';
@@ -13,6 +13,7 @@ import { callerFromProto } from '@vivarium/trust/caller';
 import { audienceFromProto, standingFromProto, versionsFromProto } from '@vivarium/trust/messages';
 import type { Fact, FactCache, Query } from './cache.js';
 import type { Credential } from './credential.js';
+import { EXPIRY_WARNING_MS, type Head, warnOfExpiry } from './expiry-warning.js';
 import type { Floors } from './floor.js';
 import { sentenceOf } from './sentence.js';
 
@@ -46,6 +47,8 @@ export interface Where {
   readonly label?: string | undefined;
   readonly subdir?: string | undefined;
   readonly address: string | undefined;
+  /** Of the answer, for what is to be said of the credential. */
+  readonly head?: Head | undefined;
 }
 
 export interface Ask extends Where {
@@ -105,7 +108,8 @@ export class Access {
   }
 
   #readerIn(ask: Where, known: KnownCaller, channel: Channel | undefined): Reader | Promise<Reader> {
-    if (known.expiresAtMs !== 0 && known.expiresAtMs <= this.#ports.clock()) throw expired(known.expiresAtMs);
+    const nowMs = this.#ports.clock();
+    if (known.expiresAtMs !== 0 && known.expiresAtMs - nowMs <= EXPIRY_WARNING_MS) heedExpiry(ask, known, nowMs);
     if (channel === undefined) return this.#refuseMissing(known.caller, ask.channel);
     const standing = this.#standingOf(known.caller, channel);
     if (standing instanceof Promise) return standing.then((found) => readerFrom(ask, known, channel, found));
@@ -235,6 +239,13 @@ function readerFrom(ask: Where, known: KnownCaller, channel: Channel, standing: 
 function missingChannel(caller: Caller, login: string): Fault {
   const { code, message } = hiddenChannelFault(caller, login);
   return new Fault(code, sentenceOf(message));
+}
+
+/** Throws Fault('unauthenticated') for a credential that has ended; warns of a token that will soon. */
+function heedExpiry({ head }: Where, { caller, expiresAtMs }: KnownCaller, nowMs: number): void {
+  if (expiresAtMs <= nowMs) throw expired(expiresAtMs);
+  const token = tokenOf(caller);
+  if (token !== null) warnOfExpiry(head, { name: token.name ?? '', expiresAtMs }, nowMs);
 }
 
 function expired(expiresAtMs: number): Fault {

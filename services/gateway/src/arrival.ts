@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '@vivarium/fault/fault';
+import type { Head } from './expiry-warning.js';
 import type { Target } from './target.js';
 
 /** What the listener found out about a request before it handed it to the router. */
@@ -9,6 +10,8 @@ export interface Arrival {
   readonly address: string | undefined;
   /** When it came, as of performance.now(). */
   readonly atMs: number;
+  /** Of its answer, for what is to be said of the credential. */
+  readonly head?: Head | undefined;
 }
 
 const arrivals = new WeakMap<IncomingMessage, Arrival>();

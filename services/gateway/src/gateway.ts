@@ -59,7 +59,8 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
     health,
     watch: () => watch({ cache, isLeased, nowMs }),
     others: (request, response, target) => {
-      rememberArrival(request, { target, address: peer.addressOf(request), atMs: performance.now() });
+      const address = peer.addressOf(request);
+      rememberArrival(request, { target, address, atMs: performance.now(), head: response });
       // One router for the API's own host and for the path on the main host.
       if (target.family !== 'web') request.url = `/${target.family}${request.url === '/' ? '' : request.url}`;
       router(request, response);

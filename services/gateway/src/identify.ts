@@ -10,6 +10,7 @@ import { restrictionsFromProto } from '@vivarium/trust/caller';
 import { refuseForgery } from './anaconda/forgery.js';
 import { arrivalOf } from './arrival.js';
 import { type Credential, credentialOf, type Place } from './credential.js';
+import { warnOfExpiry } from './expiry-warning.js';
 import { LoginLimit } from './rate-limit.js';
 
 export type Audience = 'identity' | 'authz' | 'packages';
@@ -36,8 +37,15 @@ export class Identify {
   readonly #callers: ClientOf<typeof Callers>;
   readonly #limit: LoginLimit;
   readonly #publicUrl: string;
+  readonly #clock: () => number;
 
-  constructor({ bus, config, counters }: Pick<RolePorts & CounterPorts, 'bus' | 'config' | 'counters'>) {
+  constructor({
+    bus,
+    config,
+    counters,
+    clock,
+  }: Pick<RolePorts & CounterPorts, 'bus' | 'config' | 'counters' | 'clock'>) {
+    this.#clock = clock;
     this.#callers = clientOf(Callers, bus);
     this.#limit = new LoginLimit(counters);
     this.#publicUrl = config.publicUrl;
@@ -88,12 +96,16 @@ export class Identify {
   }
 
   async #whoIs(request: IncomingMessage, services: readonly Audience[], credential: Shown): Promise<Known> {
-    const { address } = arrivalOf(request);
+    const { address, head } = arrivalOf(request);
     const asked = { credential, audiences: [...services], address: address ?? '' };
     const { caller, assertions } = await this.#callers.whoIs(asked);
     if (caller === undefined) throw new Fault('unauthenticated', 'Nobody is known by what this request shows.');
     if (!admitsAddress(restrictionsFromProto(caller.restrictions), address)) {
       throw new Fault('forbidden', `This token ${addressCut(address)}.`);
+    }
+    const { credentialKind, tokenName: name, expiresAtMs } = caller;
+    if (credentialKind === 'token') {
+      warnOfExpiry(head, { name, expiresAtMs: Number(expiresAtMs) }, this.#clock());
     }
     return {
       caller,

@@ -75,7 +75,7 @@ async function answer(
   startedMs: number,
 ): Promise<void> {
   try {
-    const read = readRequestOf(parts, request, target);
+    const read = readRequestOf(parts, request, response, target);
     const spendOnce = once();
     // Whatever was waited for, something may have been revoked or hidden meanwhile: then it is decided again.
     for (let tries = 1; ; tries++) {
@@ -102,7 +102,12 @@ function once(): (spend: () => Promise<void>) => Promise<void> {
   };
 }
 
-function readRequestOf(parts: ListenerParts, request: IncomingMessage, target: Target): ReadRequest {
+function readRequestOf(
+  parts: ListenerParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: Target,
+): ReadRequest {
   const { headers } = request;
   const { authorization, cookie, accept } = headers;
   const encoding = headers['accept-encoding'];
@@ -116,6 +121,7 @@ function readRequestOf(parts: ListenerParts, request: IncomingMessage, target: T
       /(^|[\s,])gzip($|[\s,;])/.test(encoding) &&
       !/gzip\s*;\s*q=0(\.0*)?($|[\s,])/.test(encoding),
     format: target.query === '' ? undefined : (new URLSearchParams(target.query).get('format') ?? undefined),
+    head: response,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Credential } from './credential.js';
+import type { Head } from './expiry-warning.js';
 
 /** What the readers of both families need of a request. */
 export interface ReadRequest {
@@ -11,4 +12,6 @@ export interface ReadRequest {
   readonly acceptsGzip: boolean;
   /** `format` of the query, if there is one. */
   readonly format: string | undefined;
+  /** Of the answer, for what is to be said of the credential. */
+  readonly head: Head;
 }

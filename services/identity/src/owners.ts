@@ -54,8 +54,17 @@ export async function ownerToManage(
   return { id: account.id, login: account.login, through: 'superuser' };
 }
 
-/** The owner of a token that the caller may manage. Fault('not_found') for every other one, and for one that is revoked. */
-export async function ownerOfToken(ports: IdentityPorts, db: Db, caller: Caller, id: string): Promise<TokenOwner> {
+/**
+ * The owner of a token that the caller may revoke or rename; superusers revoke only. Fault('not_found') for every other
+ * one, and for one that is revoked.
+ */
+export async function ownerOfToken(
+  ports: IdentityPorts,
+  db: Db,
+  caller: Caller,
+  id: string,
+  purpose: 'revoke' | 'rename',
+): Promise<TokenOwner> {
   const isPossible = /^[\w-]{1,64}$/.test(id);
   // By tokens_pkey.
   const row = isPossible
@@ -64,7 +73,9 @@ export async function ownerOfToken(ports: IdentityPorts, db: Db, caller: Caller,
   if (row === null) throw noSuchToken(id);
   const { owner } = row;
   if (owner.id === caller.accountId) return selfOf(caller);
-  if (isAdministrator(caller, 'own')) return { id: owner.id, login: owner.login, through: 'superuser' };
+  if (purpose === 'revoke' && isAdministrator(caller, 'own')) {
+    return { id: owner.id, login: owner.login, through: 'superuser' };
+  }
   if (owner.kind !== 'organization' || caller.accountKind !== 'user') throw noSuchToken(id);
   if (!(await isOwnedBy(ports, caller, owner, 'own', () => noSuchToken(id)))) throw noSuchToken(id);
   return { id: owner.id, login: owner.login, through: 'organization' };

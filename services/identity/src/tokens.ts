@@ -60,7 +60,7 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
   async rename(request: RenameTokenRequest, call: Call) {
     const { ports, db } = this;
     const caller = await this.#callerOf(call);
-    const owner = await ownerOfToken(ports, db, caller, request.id);
+    const owner = await ownerOfToken(ports, db, caller, request.id, 'rename');
     const renamed = await renameToken(ports, db, caller, owner, request);
     // Nobody is let in by a name, so nobody has to wait.
     ports.invalidations.wake();
@@ -80,7 +80,7 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
     const caller = await this.#callerOf(call);
     const owner =
       which.case === 'id'
-        ? await ownerOfToken(ports, db, caller, which.value)
+        ? await ownerOfToken(ports, db, caller, which.value, 'revoke')
         : await ownerToManage(ports, db, caller, login, 'own');
     return revokeOf(ports, db, caller, owner, which.case === 'all' ? { case: 'all' } : which);
   }
