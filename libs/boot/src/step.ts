@@ -27,6 +27,8 @@ export const STEPS = {
   'swap-after-commit': INDEXERS,
   readable: INDEXERS,
   'revoke-after-commit': ['identity'],
+  'transfer-before-commit': ['packages'],
+  'transfer-after-commit': ['packages'],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type StepName = keyof typeof STEPS;

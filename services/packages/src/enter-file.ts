@@ -53,6 +53,7 @@ export function enter(ports: PackagesPorts, upload: Upload): Promise<Entered> {
     const { labels } = stage;
     const row = await findPackageFor(tx, channel.id, spellingOf(stage, file));
     requireUpload(actor, row, { kind: file.kind, name: file.name, labels, subdir: file.subdir });
+    await refuseOther(tx, channel, stage, row);
     await requireUnlocked(tx, channel, labels);
     const entered = await enterFile(tx, ports, actor, upload, row);
     await recordUpload(tx, ports, actor, upload, entered);
@@ -151,6 +152,28 @@ async function recordUpload(
     after: { labels: stage.labels, ...(created ? { sha256, sizeBytes } : {}) },
   };
   await addAudit(tx, entry, ports.clock());
+}
+
+/**
+ * Throws Fault('conflict') if the package that the upload began for is not in this channel any more. Its publisher means
+ * that one: to make another of its name, which may be open to everybody, is for whoever begins anew. By packages_pkey.
+ */
+async function refuseOther(
+  tx: Tx,
+  channel: { readonly id: string; readonly login: string },
+  stage: StageRow,
+  row: PackageRow | undefined,
+): Promise<void> {
+  if (stage.packageId === null || stage.packageId === row?.id) return;
+  const still = await ask(tx, 'SELECT 1 FROM packages WHERE id = $1 AND channel_id = $2 AND removed_at IS NULL', [
+    stage.packageId,
+    channel.id,
+  ]);
+  if (still.length > 0) return;
+  throw new Fault(
+    'conflict',
+    `The package of ${stage.basename} was transferred or deleted while this upload to ${channel.login} was under way. Start the upload again.`,
+  );
 }
 
 /** The file that has the name now: in the channel for kinds with an index, in the release for the others. */

@@ -19,6 +19,7 @@ import { Releases } from './releases.js';
 import { Search } from './searching.js';
 import { Stages } from './stages.js';
 import { Sweep } from './sweep.js';
+import { Transfers } from './transfers.js';
 import { Upkeep } from './upkeep.js';
 import { Visibilities } from './visibilities.js';
 
@@ -41,6 +42,7 @@ export function packagesModule(ports: PackagesPorts): DynamicModule {
       Releases,
       Search,
       Stages,
+      Transfers,
       Upkeep,
       Visibilities,
     ],

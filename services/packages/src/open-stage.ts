@@ -5,6 +5,7 @@ import type { FileKind } from '@vivarium/access/scope';
 import { viewOf } from '@vivarium/access/view';
 import type { OpenStageRequest, SubmitRequest } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import { Fault } from '@vivarium/fault/fault';
+import { isProjectName } from '@vivarium/pypi/name';
 import { deriveKey } from '@vivarium/token/secret';
 import { signTicket } from '@vivarium/token/ticket';
 import type { Reader } from './actor.js';
@@ -57,6 +58,7 @@ export async function openStage(
   }
   const stageId = await insertStage(ports, reader, {
     ...request,
+    packageId: row?.id ?? null,
     kind: path.kind,
     labels,
     form: null,
@@ -72,10 +74,14 @@ export async function openSubmitted(ports: PackagesPorts, reader: Reader, reques
   basenameOf(kind, request.basename);
   if (kind !== 'pypi') throw new Fault('invalid', `A file of kind ${kind} is not uploaded with a form.`);
   const { formName, formVersion, formFiletype } = request;
+  const known = isProjectName(formName)
+    ? await findPackageFor(ports.pool, reader.channel.id, { kind, name: formName })
+    : undefined;
   return insertStage(
     ports,
     reader,
     {
+      packageId: known?.id ?? null,
       package: '',
       version: '',
       basename: request.basename,
@@ -92,6 +98,7 @@ export async function openSubmitted(ports: PackagesPorts, reader: Reader, reques
 }
 
 interface NewStage {
+  readonly packageId: string | null;
   readonly package: string;
   readonly version: string;
   readonly basename: string;
@@ -115,8 +122,9 @@ async function insertStage(
   await ask(
     ports.pool,
     `INSERT INTO stages (id, account_id, credential_id, channel_id, package, version, basename, kind, labels, sha256,
-       description, attributes, dependencies, form, expires_at, state, staging_key, received_sha256, received_md5, size_bytes)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+       description, attributes, dependencies, form, expires_at, state, staging_key, received_sha256, received_md5, size_bytes,
+       package_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
     [
       id,
       caller.accountId,
@@ -138,6 +146,7 @@ async function insertStage(
       received?.sha256 ?? null,
       received?.md5 ?? null,
       received?.sizeBytes ?? null,
+      stage.packageId,
     ],
   );
   return id;

@@ -7,6 +7,8 @@ export interface StageRow {
   readonly id: string;
   readonly accountId: string;
   readonly channelId: string;
+  /** Id of the package that the upload began for; null if there was none. */
+  readonly packageId: string | null;
   /** As the URL said; empty if the bytes came with a form. */
   readonly package: string;
   readonly version: string;
@@ -36,7 +38,8 @@ interface Stored extends Omit<StageRow, 'sizeBytes' | 'generation'> {
   readonly generation: string | null;
 }
 
-const COLUMNS = `id, account_id AS "accountId", channel_id AS "channelId", package, version, basename, kind, form, labels,
+const COLUMNS = `id, account_id AS "accountId", channel_id AS "channelId", package_id AS "packageId",
+  package, version, basename, kind, form, labels,
   sha256, description, attributes, dependencies, state, staging_key AS "stagingKey", received_sha256 AS "receivedSha256",
   received_md5 AS "receivedMd5", size_bytes AS "sizeBytes", file_id AS "fileId", generation, created,
   failure_code AS "failureCode", failure, expires_at AS "expiresAt"`;
