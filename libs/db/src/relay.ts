@@ -147,8 +147,7 @@ export class Relay {
 
   /** Sends the next messages; true once the target has been sent. */
   private async publishBatch(client: pg.PoolClient, target: Position): Promise<boolean> {
-    await client.query(OPEN_BATCH);
-    const { rows } = await client.query<Row>(READ_BATCH);
+    const rows = await lastRowsOf<Row>(client, `${OPEN_BATCH};\n${READ_BATCH}`);
     const last = rows.at(-1);
     if (last !== undefined) {
       await withinLimit(this.send(rows));
@@ -180,9 +179,7 @@ export class Relay {
 /** Numbers all that is committed, and gives the last number. */
 async function number(client: pg.PoolClient): Promise<Position> {
   for (;;) {
-    await client.query(NUMBER);
-    const { rows } = await client.query<{ epoch: string; seq: string; more: boolean }>(TARGET);
-    const [row] = rows;
+    const [row] = await lastRowsOf<{ epoch: string; seq: string; more: boolean }>(client, `${NUMBER};\n${TARGET}`);
     if (row === undefined) throw new Fault('internal', 'The row of outbox_seq is missing: restore it from a backup.');
     if (!row.more) return { epoch: row.epoch, seq: Number(row.seq) };
   }
@@ -201,4 +198,11 @@ async function withinLimit(sending: Promise<void>): Promise<void> {
   } finally {
     limit.abort();
   }
+}
+
+/** Several statements in one round trip, since a revocation waits for each; gives the rows of the last. */
+async function lastRowsOf<T extends pg.QueryResultRow>(client: pg.PoolClient, sql: string): Promise<readonly T[]> {
+  // An array of results, which the types of the driver do not know.
+  const results: pg.QueryResult<T> | pg.QueryResult<T>[] = await client.query<T>(sql);
+  return [results].flat().at(-1)?.rows ?? [];
 }
