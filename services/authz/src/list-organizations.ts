@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { administers } from '@vivarium/access/administer';
 import { admitReader } from '@vivarium/access/admission';
 import { isVisibility } from '@vivarium/access/audience';
 import { ANONYMOUS, tokenOf } from '@vivarium/access/caller';
@@ -44,7 +45,7 @@ export async function listOrganizations(
     ports,
     page.map(({ id }) => id),
   );
-  const isOwn = asker !== undefined && (asker.caller.accountId === userId || asker.caller.superuser);
+  const isOwn = asker !== undefined && (asker.caller.accountId === userId || administers(asker.caller, 'api:read'));
   if (isOwn && asker !== undefined) requireReading(asker);
   const known = await Promise.all(
     page.map(async ({ id, createdAt }): Promise<Account[]> => {

@@ -11,6 +11,8 @@ import { openFolderBlobs } from '@vivarium/blobs/folder';
 import { readConfig } from '@vivarium/boot/config';
 import { Health } from '@vivarium/boot/health';
 import { openLog } from '@vivarium/boot/log';
+import { Groups } from '@vivarium/contracts/gen/vivarium/authz/v1/groups_pb';
+import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
 import { Invalidations as AuthzInvalidations, Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import type { CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import {
@@ -29,7 +31,7 @@ import {
   Invalidations as PackagesInvalidations,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
-import { Collaborators } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
+import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import { Transfers, Visibilities } from '@vivarium/contracts/gen/vivarium/packages/v1/transfers_pb';
@@ -51,6 +53,7 @@ type CallerInit = MessageInitShape<typeof CallerSchema>;
 
 const CONTRACTS = [
   ...[Callers, Tokens, Users, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
+  ...[Organizations, Groups, Grants],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[Visibilities, Transfers],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],

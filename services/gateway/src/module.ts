@@ -5,7 +5,9 @@ import { Collaborators } from './anaconda/collaborators.js';
 import { Copies } from './anaconda/copies.js';
 import { Files } from './anaconda/files.js';
 import { Generation } from './anaconda/generation.js';
+import { Groups } from './anaconda/groups.js';
 import { Labels } from './anaconda/labels.js';
+import { Organizations } from './anaconda/organizations.js';
 import { Packages } from './anaconda/packages.js';
 import { Releases } from './anaconda/releases.js';
 import { Root } from './anaconda/root.js';
@@ -36,6 +38,8 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Session,
       Users,
       UserAccounts,
+      Organizations,
+      Groups,
       TokensOfAccounts,
       Packages,
       Collaborators,

@@ -1,7 +1,8 @@
-import type { IncomingMessage } from 'node:http';
-import { Controller, Get, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { administers } from '@vivarium/access/administer';
 import { PORTS, type RolePorts } from '@vivarium/boot/ports';
+import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
 import {
   type Account,
   Accounts,
@@ -12,6 +13,7 @@ import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { callerFromProto } from '@vivarium/trust/caller';
 import { type Identified, Identify } from '../identify.js';
 import { readJson } from './json-body.js';
+import { type Page, sendRows } from './json-stream.js';
 import { loginIn } from './place.js';
 import { accountShape } from './shapes.js';
 import { Sight } from './sight.js';
@@ -20,6 +22,7 @@ import { Sight } from './sight.js';
 @Controller('api')
 export class Users {
   readonly #accounts: ClientOf<typeof Accounts>;
+  readonly #memberships: ClientOf<typeof Organizations>;
 
   constructor(
     @Inject(PORTS) ports: RolePorts,
@@ -27,6 +30,7 @@ export class Users {
     @Inject(Sight) private readonly sight: Sight,
   ) {
     this.#accounts = clientOf(Accounts, ports.bus);
+    this.#memberships = clientOf(Organizations, ports.bus);
   }
 
   /** Needs no scope: whoever holds a token may learn whose it is. */
@@ -36,17 +40,24 @@ export class Users {
     return accountShape(await this.#find({ case: 'id', value: caller.caller.accountId }, caller), caller.caller);
   }
 
+  /** The organizations of the caller. Before the accounts by login: nobody is called `orgs`. */
+  @Get('user/orgs')
+  async ownOrganizations(@Req() request: IncomingMessage, @Res() response: ServerResponse) {
+    await this.identify.require(request, []);
+    await sendRows(response, await this.#organizationsOf(request, ''));
+  }
+
   @Get('user/:login')
   async find(@Req() request: IncomingMessage, @Param('login') text: string) {
     const { account, asker } = await this.#seen(request, text);
     return accountShape(account, asker.caller);
   }
 
-  /** The organizations that the user is a member of. There are no organizations yet, so nobody is. */
+  /** Those organizations of a user that the caller may know of. */
   @Get('users/:login/orgs')
-  async organizations(@Req() request: IncomingMessage, @Param('login') text: string) {
-    await this.#seen(request, text);
-    return [];
+  async organizations(@Req() request: IncomingMessage, @Res() response: ServerResponse, @Param('login') text: string) {
+    const { account } = await this.#seen(request, text);
+    await sendRows(response, await this.#organizationsOf(request, account.login));
   }
 
   @Post('users')
@@ -65,6 +76,15 @@ export class Users {
       caller.for('identity'),
     );
     return account === undefined ? {} : accountShape(account, caller.caller);
+  }
+
+  async #organizationsOf(request: IncomingMessage, login: string, after = ''): Promise<Page<unknown>> {
+    const caller = await this.identify.identify(request, ['authz']);
+    const { accounts, next } = await this.#memberships.ofUser({ login, after, limit: 0 }, caller.for('authz'));
+    return {
+      rows: accounts.map((account) => accountShape(account, undefined)),
+      next: next === '' ? undefined : () => this.#organizationsOf(request, login, next),
+    };
   }
 
   async #seen(request: IncomingMessage, text: string): Promise<{ account: Account; asker: Identified }> {
