@@ -22,6 +22,11 @@ const UNAVAILABLE_CODES = new Set([
   'P2024', // Prisma: no connection of the pool became free
   'P2028', // Prisma: a transaction could not begin, or was open too long
   'P2037', // Prisma: too many clients
+  // What Prisma's driver makes of the same, which is all that a raw query says.
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
   'ECONNREFUSED',
   'ECONNRESET',
   'EHOSTUNREACH',
@@ -62,10 +67,10 @@ export function isDatabaseAway(error: unknown): boolean {
   return isDatabaseAway(error.cause);
 }
 
-/** The codes that an error carries: node-postgres' own, and those that Prisma hides in `meta` and `cause`. */
+/** The codes that an error carries: node-postgres' own, and those and the kinds that Prisma hides in `meta` and `cause`. */
 export function codesOf(error: unknown): readonly string[] {
   if (typeof error !== 'object' || error === null) return [];
-  const { code, originalCode, meta, driverAdapterError, cause } = error as Readonly<Record<string, unknown>>;
-  const own = [code, originalCode].filter((each) => typeof each === 'string');
+  const { code, originalCode, kind, meta, driverAdapterError, cause } = error as Readonly<Record<string, unknown>>;
+  const own = [code, originalCode, kind].filter((each) => typeof each === 'string');
   return [...own, ...[meta, driverAdapterError, cause].flatMap(codesOf)];
 }
