@@ -34,6 +34,8 @@ export class UploadRefused extends Error {
     readonly step: string,
     readonly status: number,
     readonly text: string,
+    /** The header of that name: when the client may try again. */
+    readonly retryAfter?: string,
   ) {
     super(`${step} answered ${status}: ${text.slice(0, 500)}`);
   }
@@ -50,13 +52,21 @@ export class Publisher {
   readonly #product: Product;
   readonly #secrets: Secrets;
   readonly login: string;
-  readonly #authorization: string | undefined;
+  readonly #token: string | undefined;
+  readonly #gateway: string;
 
-  constructor(product: Product, secrets: Secrets, login: string, token?: string) {
+  /** `gateway` is the origin of the gateway that is spoken to; the first unless given. */
+  constructor(product: Product, secrets: Secrets, login: string, token?: string, gateway = product.url) {
     this.#product = product;
     this.#secrets = secrets;
     this.login = login;
-    this.#authorization = token === undefined ? undefined : `token ${token}`;
+    this.#token = token;
+    this.#gateway = gateway;
+  }
+
+  /** The same person at another gateway. */
+  at(gateway: string): Publisher {
+    return new Publisher(this.#product, this.#secrets, this.login, this.#token, gateway);
   }
 
   /** Signs in with a password, as `anaconda login` does. */
@@ -76,7 +86,7 @@ export class Publisher {
     const password = this.#secrets.keep(`password of ${login}`, randomBytes(12).toString('hex'));
     const body = { login, email: `${login}@example.org`, password, superuser: false };
     const made = await this.call('POST', '/users', body);
-    if (made.status !== 200 && made.status !== 201) throw new UploadRefused('POST /users', made.status, made.text());
+    if (made.status !== 200 && made.status !== 201) throw refused('POST /users', made);
     return Object.assign(await Publisher.signIn(this.#product, this.#secrets, login, password), { password });
   }
 
@@ -88,11 +98,12 @@ export class Publisher {
       'Content-Type': 'application/json',
       Accept: 'application/json',
     };
-    if (this.#authorization !== undefined) headers.Authorization = this.#authorization;
-    return ask(this.#product.url, {
+    const authorization = this.#authorization();
+    if (authorization !== undefined) headers.Authorization = authorization;
+    return ask(this.#gateway, {
       method,
       rawPath: `/api${path}`,
-      headers,
+      headers: { ...headers, Host: this.#host() },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
@@ -100,7 +111,7 @@ export class Publisher {
   /** As `call`; throws an UploadRefused unless the status is this one. */
   async expectCall(status: number, method: string, path: string, body?: unknown): Promise<Answered> {
     const answered = await this.call(method, path, body);
-    if (answered.status !== status) throw new UploadRefused(`${method} ${path}`, answered.status, answered.text());
+    if (answered.status !== status) throw refused(`${method} ${path}`, answered);
     return answered;
   }
 
@@ -111,7 +122,7 @@ export class Publisher {
 
   /** The request for a token, whatever its answer. */
   askForToken(wish: TokenWish): Promise<Answered> {
-    return askForToken(this.#product, this.#authorization ?? '', wish);
+    return askForToken(this.#product, this.#authorization() ?? '', wish);
   }
 
   async removeToken(name: string): Promise<void> {
@@ -146,12 +157,14 @@ export class Publisher {
       const body = { public: options.isPrivate !== true, publish: false, public_attrs: attrs };
       await this.expectCall(200, 'POST', `/package/${owner}/${name}`, body);
     } else if (pack.status !== 200) {
-      throw new UploadRefused(`GET /package/${owner}/${name}`, pack.status, pack.text());
+      throw refused(`GET /package/${owner}/${name}`, pack);
     }
     const release = await this.call('GET', `/release/${owner}/${name}/${version}`);
     if (release.status === 404) {
       const body = { requirements: [], announce: null, description: '', version };
       await this.expectCall(200, 'POST', `/release/${owner}/${name}/${version}`, body);
+    } else if (release.status !== 200) {
+      throw refused(`GET /release/${owner}/${name}/${version}`, release);
     }
   }
 
@@ -177,14 +190,18 @@ export class Publisher {
   /** Sends the bytes to where the ticket says, without any credential; `md5` replaces the digest that is sent with them. */
   async send(ticket: Ticket, { basename, bytes }: Distribution, md5?: string): Promise<void> {
     const answered = await this.post(ticket, basename, bytes, md5);
-    if (answered.status !== 201) throw new UploadRefused('POST of the bytes', answered.status, answered.text());
+    if (answered.status !== 201) throw refused('POST of the bytes', answered);
   }
 
   post(ticket: Ticket, basename: string, bytes: Uint8Array, md5?: string): Promise<Answered> {
     const { boundary, body } = formOf(ticket.form_data, basename, bytes, md5);
-    return ask(ticket.post_url, {
+    return ask(this.#gateway + new URL(ticket.post_url).pathname, {
       method: 'POST',
-      headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}`, 'User-Agent': 'python-requests/2.32.5' },
+      headers: {
+        Host: this.#host(),
+        'Content-Type': `multipart/form-data; boundary=${boundary}`,
+        'User-Agent': 'python-requests/2.32.5',
+      },
       body,
     });
   }
@@ -192,6 +209,15 @@ export class Publisher {
   async commit(distribution: Distribution, ticket: Ticket, options: UploadOptions = {}): Promise<Answered> {
     const path = `/commit/${options.owner ?? this.login}/${pathOf(distribution)}`;
     return this.expectCall(200, 'POST', path, { dist_id: ticket.dist_id });
+  }
+
+  #authorization(): string | undefined {
+    return this.#token === undefined ? undefined : `token ${this.#token}`;
+  }
+
+  /** A gateway answers for the Host of the first only. */
+  #host(): string {
+    return new URL(this.#product.url).host;
   }
 }
 
@@ -216,8 +242,12 @@ export function formOf(
   };
 }
 
+function refused(step: string, answered: Answered): UploadRefused {
+  return new UploadRefused(step, answered.status, answered.text(), answered.headers['retry-after']);
+}
+
 function tokenIn(answered: Answered, secrets: Secrets, name: string): string {
-  if (answered.status !== 200) throw new UploadRefused('POST /authentications', answered.status, answered.text());
+  if (answered.status !== 200) throw refused('POST /authentications', answered);
   return secrets.keep(`token ${name}`, answered.json<{ token: string }>().token);
 }
 
