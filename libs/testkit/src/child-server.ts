@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './programs.js';
+import type { Outage } from './test-server.js';
 
 /** What a kind of server needs to be run as a child: files first, then the command, then a question it answers when ready. */
 export interface ChildPlan<Address> {
@@ -17,6 +18,12 @@ export interface ChildPlan<Address> {
   readonly stopSignal?: 'SIGTERM' | 'SIGINT';
 }
 
+export interface ChildServer<Address> {
+  readonly address: Address;
+  stop(): Promise<void>;
+  restart(outage: Outage): Promise<void>;
+}
+
 const READY_WITHIN_MS = 30_000;
 
 /**
@@ -24,9 +31,7 @@ const READY_WITHIN_MS = 30_000;
  * `stop` ends that process only and removes the folder; the same happens when the caller's process dies.
  * Throws an Error with the server's own last words if it does not come up.
  */
-export async function startChild<Address>(
-  plan: ChildPlan<Address>,
-): Promise<{ readonly address: Address; stop(): Promise<void> }> {
+export async function startChild<Address>(plan: ChildPlan<Address>): Promise<ChildServer<Address>> {
   // A free port may be taken between asking and using it.
   for (let attempt = 1; ; attempt++) {
     try {
@@ -37,7 +42,7 @@ export async function startChild<Address>(
   }
 }
 
-async function tryToStart<Address>(plan: ChildPlan<Address>) {
+async function tryToStart<Address>(plan: ChildPlan<Address>): Promise<ChildServer<Address>> {
   const folder = await mkdtemp(join(tmpdir(), `vivarium-${plan.name}-`));
   let child: ChildProcess;
   const output: string[] = [];
@@ -47,7 +52,7 @@ async function tryToStart<Address>(plan: ChildPlan<Address>) {
     const script = fileURLToPath(new URL('./supervise.mjs', import.meta.url));
     const signal = plan.stopSignal ?? 'SIGTERM';
     child = spawn(process.execPath, [script, folder, signal, command, ...parameters], {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
     });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
@@ -61,19 +66,37 @@ async function tryToStart<Address>(plan: ChildPlan<Address>) {
     child.stdin?.destroy();
     await exited;
   };
-  const deadline = performance.now() + READY_WITHIN_MS;
-  for (;;) {
-    try {
-      return { address: await plan.probe(folder, port), stop };
-    } catch (error) {
-      if (child.exitCode === null && performance.now() < deadline) {
-        await sleep(30);
-        continue;
+  const untilReady = async () => {
+    const deadline = performance.now() + READY_WITHIN_MS;
+    for (;;) {
+      try {
+        return await plan.probe(folder, port);
+      } catch (error) {
+        if (child.exitCode === null && performance.now() < deadline) {
+          await sleep(30);
+          continue;
+        }
+        await stop();
+        throw new Error(`${plan.name} did not come up; its last words:\n${output.join('').slice(-2_000)}`, {
+          cause: error,
+        });
       }
-      await stop();
-      throw new Error(`${plan.name} did not come up; its last words:\n${output.join('').slice(-2_000)}`, {
-        cause: error,
-      });
     }
-  }
+  };
+  const restart = async ({ signal = 'SIGTERM', downMs = 0 }: Outage) => {
+    const told = new Promise<void>((resolve, reject) => {
+      const ended = () => reject(new Error(`${plan.name} ended for good`));
+      child.once('exit', ended);
+      child.on('message', function take(word) {
+        if (word !== 'up') return;
+        child.off('exit', ended);
+        child.off('message', take);
+        resolve();
+      });
+    });
+    child.send({ signal, downMs });
+    await told;
+    await untilReady();
+  };
+  return { address: await untilReady(), stop, restart };
 }

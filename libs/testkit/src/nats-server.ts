@@ -56,7 +56,7 @@ export async function startLocalNats(users: NatsUsers): Promise<TestServer> {
       return `nats://${users.user}:${users.password}@127.0.0.1:${port}`;
     },
   });
-  return { env: { NATS_URL: server.address }, stop: server.stop };
+  return { env: { NATS_URL: server.address }, stop: server.stop, restart: (outage = {}) => server.restart(outage) };
 }
 
 function oneUser(): NatsUsers {

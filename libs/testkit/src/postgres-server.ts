@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '@vivarium/db/embedded';
 import pg from 'pg';
-import type { ServerSources } from './test-server.js';
+import type { Outage, ServerSources } from './test-server.js';
 
 /** PostgreSQL with an empty database of the test's own. */
 export const startPostgres: ServerSources = {
@@ -31,12 +32,20 @@ export const startPostgres: ServerSources = {
     };
     const said: string[] = [];
     try {
-      const server = await startEmbeddedPostgres({ dataDir: folder, log: (line) => said.push(line) });
+      const log = (line: string): void => void said.push(line);
+      let server = await startEmbeddedPostgres({ dataDir: folder, log });
       const stop = async () => {
         await server.stop();
         await remove();
       };
-      return { env: { DATABASE_URL: server.url }, stop };
+      const restart = async ({ signal, downMs = 0 }: Outage = {}) => {
+        const port = Number(new URL(server.url).port);
+        if (signal === 'SIGKILL') await killPostmaster(folder);
+        await server.stop();
+        await sleep(downMs);
+        server = await startEmbeddedPostgres({ dataDir: folder, port, log });
+      };
+      return { env: { DATABASE_URL: server.url }, stop, restart };
     } catch (error) {
       await remove();
       throw new Error(`PostgreSQL did not come up: ${said.join('; ')}`, { cause: error });
@@ -56,6 +65,12 @@ export const startPostgres: ServerSources = {
   },
   remedy: 'set TEST_DATABASE_URL',
 };
+
+/** Its other processes notice, and end without a checkpoint: what is committed is in the log only. */
+async function killPostmaster(folder: string): Promise<void> {
+  const [pid = ''] = (await readFile(join(folder, 'postgres', 'data', 'postmaster.pid'), 'utf8')).split('\n');
+  process.kill(Number(pid), 'SIGKILL');
+}
 
 async function run(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientOptions, type ClientResult, runClient } from './clients.js';
+import { type NatsWithUsers, natsUrlAs, startNatsWithUsers } from './nats-users.js';
 import { type Exit, type ProcessPlan, ProductProcess, productCommand } from './product-process.js';
 import { freePort } from './programs.js';
-import { startServer, type TestServer } from './servers.js';
+import { type ServerKind, startServer, type TestServer } from './servers.js';
 import { Watchdog } from './watchdog.js';
 
 export type ProductTarget =
@@ -21,6 +22,8 @@ export interface ProductOptions {
   readonly gateways?: number;
   /** Configuration beside what every process gets; `undefined` takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Stands between the product and its servers: gives what it is told instead of their addresses, which it gets. */
+  readonly between?: (env: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>;
   /** Each process gets a port for what it counts; none unless asked. */
   readonly metrics?: boolean;
 }
@@ -45,6 +48,10 @@ export interface Product {
   /** Names of the processes: `all`, or the roles. */
   readonly processes: readonly string[];
   pidOf(name: string): number;
+  /** The bus as one of the services is let in, `platform` for commands: for tests that speak on it. */
+  natsUrl(user: string): string;
+  /** One of the servers that it stands on, for `services`; undefined in one process. */
+  server(kind: ServerKind): TestServer | undefined;
   /** Everything that all processes wrote, commands included. */
   logs(): string;
   /** Runs a command of `vivarium` beside the product. */
@@ -86,14 +93,19 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const folder = await mkdtemp(join(tmpdir(), 'vivarium-product-'));
   watchdog.guard({ folder });
   const target = options.target ?? productTarget();
-  const servers: TestServer[] = [];
+  const servers: Partial<Record<ServerKind, TestServer>> = {};
+  let nats: NatsWithUsers | undefined;
   try {
     if (target === 'services') {
-      for (const kind of SERVERS) servers.push(await startServer(kind));
+      nats = await startNatsWithUsers();
+      servers.nats = nats;
+      for (const kind of SERVERS) servers[kind] ??= await startServer(kind);
     }
-    const common = commonEnvironment(folder, options, servers);
-    const plans = await (target === 'all' ? planAll(common, options) : planServices(common, options));
-    const product = new RunningProduct(target, plans, servers, watchdog, folder);
+    const addresses: Environment = Object.assign({}, ...Object.values(servers).map(({ env }) => env));
+    const common = commonEnvironment(folder, options, { ...addresses, ...(await options.between?.(addresses)) });
+    const natsUrl = natsUrlsOf(common.NATS_URL ?? '', nats?.passwords ?? {});
+    const plans = await (target === 'all' ? planAll(common, options) : planServices(common, options, natsUrl));
+    const product = new RunningProduct(target, plans, servers, natsUrl, watchdog, folder);
     try {
       await product.begin();
     } catch (error) {
@@ -102,7 +114,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     }
     return product;
   } catch (error) {
-    for (const server of servers) await server.stop();
+    for (const server of Object.values(servers)) await server.stop();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     await watchdog.release();
     throw error;
@@ -112,8 +124,9 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
 class RunningProduct implements Product {
   readonly target: ProductTarget;
   readonly env: Readonly<Record<string, string>>;
+  readonly natsUrl: (user: string) => string;
   readonly #all: readonly ProductProcess[];
-  readonly #servers: readonly TestServer[];
+  readonly #servers: Readonly<Partial<Record<ServerKind, TestServer>>>;
   readonly #watchdog: Watchdog;
   readonly #folder: string;
   #commands = '';
@@ -122,13 +135,15 @@ class RunningProduct implements Product {
   constructor(
     target: ProductTarget,
     plans: readonly ProcessPlan[],
-    servers: readonly TestServer[],
+    servers: Readonly<Partial<Record<ServerKind, TestServer>>>,
+    natsUrl: (user: string) => string,
     watchdog: Watchdog,
     folder: string,
   ) {
     this.target = target;
     this.#all = plans.map((plan) => new ProductProcess(plan, watchdog));
     this.#servers = servers;
+    this.natsUrl = natsUrl;
     this.#watchdog = watchdog;
     this.#folder = folder;
     this.env = this.#gatewayPlans()[0]?.env ?? {};
@@ -167,7 +182,9 @@ class RunningProduct implements Product {
       .map((port) => `http://127.0.0.1:${port}/metrics`);
   }
   get secrets(): readonly string[] {
-    return SECRET_NAMES.flatMap((name) => secretsIn(this.env[name] ?? ''));
+    const environments = [...this.#all.map(({ plan }) => plan.env), this.#commandEnvironment()];
+    const all = environments.flatMap((env) => SECRET_NAMES.flatMap((name) => secretsIn(env[name] ?? '')));
+    return [...new Set(all)];
   }
   get processes(): readonly string[] {
     return this.#all.map(({ plan }) => plan.name);
@@ -177,12 +194,16 @@ class RunningProduct implements Product {
     return this.#named(name)[0]?.pid ?? Number.NaN;
   }
 
+  server(kind: ServerKind): TestServer | undefined {
+    return this.#servers[kind];
+  }
+
   logs(): string {
     return this.#all.map((each) => each.said()).join('') + this.#commands;
   }
 
   async command(parameters: readonly string[], options: ClientOptions = {}): Promise<ClientResult> {
-    const env = { ...this.env, PORT: '0', METRICS_PORT: '0', ...options.env };
+    const env = { ...this.#commandEnvironment(), ...options.env };
     const result = await runClient(process.execPath, productCommand(parameters), { ...options, env });
     this.#commands += result.stdout + result.stderr;
     return result;
@@ -212,10 +233,15 @@ class RunningProduct implements Product {
     try {
       return await this.end();
     } finally {
-      for (const server of this.#servers) await server.stop();
+      for (const server of Object.values(this.#servers)) await server.stop();
       await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
       await this.#watchdog.release();
     }
+  }
+
+  #commandEnvironment(): Environment {
+    const bus = this.env.NATS_URL === undefined ? {} : { NATS_URL: this.natsUrl('platform') };
+    return { ...this.env, ...bus, PORT: '0', METRICS_PORT: '0' };
   }
 
   #gatewayPlans(): readonly ProcessPlan[] {
@@ -236,7 +262,11 @@ async function planAll(common: Environment, options: ProductOptions): Promise<re
   return [{ name: 'all', parameters: ['all'], env, port, host }];
 }
 
-async function planServices(common: Environment, options: ProductOptions): Promise<readonly ProcessPlan[]> {
+async function planServices(
+  common: Environment,
+  options: ProductOptions,
+  natsUrl: (user: string) => string,
+): Promise<readonly ProcessPlan[]> {
   const others = Array.from({ length: (options.gateways ?? 1) - 1 }, (_, index) => `gateway-${index + 2}`);
   const names = [...ROLES, ...others];
   const ports = new Map<string, number>();
@@ -245,20 +275,26 @@ async function planServices(common: Environment, options: ProductOptions): Promi
   const plans: ProcessPlan[] = [];
   for (const name of names) {
     const port = ports.get(name) ?? 0;
+    const role = name.replace(/-\d+$/, '');
     const env = {
       ...common,
       PORT: String(port),
       PUBLIC_URL: `http://${publicHost}`,
+      ...(common.NATS_URL === undefined ? {} : { NATS_URL: natsUrl(role) }),
       METRICS_PORT: await metricsPort(options),
     };
-    plans.push({ name, parameters: [name.replace(/-\d+$/, '')], env, port, host: publicHost });
+    plans.push({ name, parameters: [role], env, port, host: publicHost });
   }
   return plans;
 }
 
 type Environment = Readonly<Record<string, string>>;
 
-function commonEnvironment(folder: string, options: ProductOptions, servers: readonly TestServer[]): Environment {
+function natsUrlsOf(url: string, passwords: NatsWithUsers['passwords']): (user: string) => string {
+  return (user) => natsUrlAs(url, user, passwords);
+}
+
+function commonEnvironment(folder: string, options: ProductOptions, addresses: Environment): Environment {
   const wanted: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
@@ -269,8 +305,8 @@ function commonEnvironment(folder: string, options: ProductOptions, servers: rea
     HOST: '127.0.0.1',
     DATA_DIR: join(folder, 'data'),
     VIVARIUM_ADMIN_PASSWORD: randomBytes(12).toString('hex'),
-    ...(servers.length === 0 ? {} : { VIVARIUM_SECRET: randomBytes(32).toString('hex') }),
-    ...Object.assign({}, ...servers.map(({ env }) => env)),
+    ...(Object.keys(addresses).length === 0 ? {} : { VIVARIUM_SECRET: randomBytes(32).toString('hex') }),
+    ...addresses,
     ...options.env,
   };
   const environment: Record<string, string> = {};

@@ -36,7 +36,7 @@ export const startRedis: ServerSources = {
         return `redis://:${password}@127.0.0.1:${port}/0`;
       },
     });
-    return { env: { REDIS_URL: server.address }, stop: server.stop };
+    return { env: { REDIS_URL: server.address }, stop: server.stop, restart: (outage = {}) => server.restart(outage) };
   },
   async container() {
     const { GenericContainer } = await import('testcontainers');

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  BucketAlreadyExists,
+  BucketAlreadyOwnedByYou,
   CreateBucketCommand,
   DeleteBucketCommand,
   DeleteObjectsCommand,
@@ -52,11 +54,18 @@ export const startS3: ServerSources = {
       },
       async probe(_folder, port) {
         const account = { ...keys, endpoint: `http://127.0.0.1:${port}` };
-        await createBucket(account, bucket);
+        await createBucket(account, bucket).catch((error: unknown) => {
+          // A server that was started again has it.
+          if (!(error instanceof BucketAlreadyOwnedByYou || error instanceof BucketAlreadyExists)) throw error;
+        });
         return account;
       },
     });
-    return { env: environmentOf(server.address, bucket), stop: server.stop };
+    return {
+      env: environmentOf(server.address, bucket),
+      stop: server.stop,
+      restart: (outage = {}) => server.restart(outage),
+    };
   },
   async container(): Promise<TestServer> {
     const { GenericContainer, Wait } = await import('testcontainers');
