@@ -32,7 +32,7 @@ export async function openPair(options: Options): Promise<Pair | undefined> {
   try {
     const { api, admin, gateways } = product;
     const token = await createToken(api, basicOf(admin), 'bench-all', null);
-    const bare = await Bare.open(product.env);
+    const bare = await Bare.open({ ...product.env, ...product.server('nats')?.env });
     const Host = new URL(product.url).host;
     return {
       ...{ options, product, token, bare },

@@ -250,7 +250,7 @@ suite('at two gateways', () => {
   async function tokenWithUses(uses: bigint): Promise<string> {
     const parent = await admin.makeToken({ name: fresh('parent') });
     const log = { error: (fields: unknown, message: string) => process.stderr.write(`${message} ${String(fields)}\n`) };
-    const bus = await openNatsBus({ url: stand.product.env.NATS_URL ?? '', service: 'platform', log });
+    const bus = await openNatsBus({ url: stand.product.env.NATS_URL ?? '', service: 'gateway', log });
     try {
       const value = createHash('sha256').update(parent).digest();
       const asked = { credential: { case: 'tokenSha256', value } as const, audiences: ['identity'], address: '' };
