@@ -234,6 +234,14 @@ describe('restrictions', () => {
       }
     }
   });
+
+  it('to addresses are held against the question, and where that names none against what came with the caller', () => {
+    const caller = reader({ cidrs: ['10.0.0.0/8'] });
+    const from = (address: string, asked?: string) =>
+      admit({ ...caller, address } as typeof caller, STRANGER_STANDING, open, { address: asked }).kind;
+    expect([from('10.1.2.3'), from('192.0.2.1')]).toEqual(['view', 'deny']);
+    expect([from('10.1.2.3', '192.0.2.1'), from('192.0.2.1', '10.1.2.3')]).toEqual(['deny', 'view']);
+  });
 });
 
 describe('the token of an organization', () => {

@@ -1,6 +1,6 @@
 import { Fault, type FaultCode } from '@vivarium/fault/fault';
 import type { Audience, Visibility } from './audience.js';
-import { type Caller, callerName, isAbroad, tokenOf } from './caller.js';
+import { addressOf, type Caller, callerName, isAbroad, tokenOf } from './caller.js';
 import { isPython, routeCut, type Use } from './cut.js';
 import { admitsAddress } from './restriction.js';
 import type { Standing } from './standing.js';
@@ -49,9 +49,10 @@ export type Admission =
 export function admitReader(facts: ReaderFacts): Admission {
   const { caller, standing, channel } = facts;
   const token = tokenOf(caller);
-  if (token !== null && !admitsAddress(token.restrictions, facts.address)) {
+  const address = addressOf(facts.address, caller);
+  if (token !== null && !admitsAddress(token.restrictions, address)) {
     // Loud even where anybody may read: like a wrong token, one in the wrong place is a mistake or a theft.
-    return { kind: 'deny', code: 'forbidden', reason: `this token ${addressCut(facts.address)}`, admitsPublic: false };
+    return { kind: 'deny', code: 'forbidden', reason: `this token ${addressCut(address)}`, admitsPublic: false };
   }
   const whole = viewOf(caller, standing, channel.ownerId);
   const abroad = isAbroad(caller, channel.ownerId);

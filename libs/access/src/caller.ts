@@ -26,6 +26,8 @@ export type Caller =
       /** May manage accounts. Opens no channel: every decision of this library is the same without it. */
       readonly superuser: boolean;
       readonly credential: Credential;
+      /** Where this one request comes from. A question that names an address itself is decided on that. */
+      readonly address?: string | undefined;
     };
 
 export type AccountCaller = Extract<Caller, { kind: 'account' }>;
@@ -35,6 +37,11 @@ export const ANONYMOUS: Caller = { kind: 'anonymous' };
 /** The token of a caller, or null for a session and for an anonymous caller. */
 export function tokenOf(caller: Caller): TokenCredential | null {
   return caller.kind === 'account' && caller.credential.kind === 'token' ? caller.credential : null;
+}
+
+/** The address of a question, or else that of the caller; undefined if it is unknown. */
+export function addressOf(asked: string | undefined, caller: Caller): string | undefined {
+  return asked ?? (caller.kind === 'account' ? caller.address : undefined);
 }
 
 /** How a reason names the caller: the login, `acme (an organization)`, or `an anonymous caller`. */

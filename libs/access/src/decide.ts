@@ -1,7 +1,7 @@
 import type { FaultCode } from '@vivarium/fault/fault';
 import { addressCut, admitReader, type ChannelFacts } from './admission.js';
 import type { Grant, Visibility } from './audience.js';
-import { type Caller, callerName, isAbroad, tokenOf } from './caller.js';
+import { addressOf, type Caller, callerName, isAbroad, tokenOf } from './caller.js';
 import { packageCut, type ResourceKind, routeCut, type Use, type Verb, wholeCut } from './cut.js';
 import { admitsAddress } from './restriction.js';
 import { type Right, rightOn, rightOnAll, type Standing } from './standing.js';
@@ -51,8 +51,9 @@ export type Decision =
 export function decide(caller: Caller, facts: Facts, verb: Verb, resource: Resource): Decision {
   const token = tokenOf(caller);
   const target = targetOf(facts, resource);
-  if (token !== null && !admitsAddress(token.restrictions, resource.address)) {
-    return deny('forbidden', `${tokenName(caller)} ${addressCut(resource.address)}`);
+  const address = addressOf(resource.address, caller);
+  if (token !== null && !admitsAddress(token.restrictions, address)) {
+    return deny('forbidden', `${tokenName(caller)} ${addressCut(address)}`);
   }
   if (verb === 'read' && (resource.kind === 'channel' || resource.kind === 'organization')) {
     return decideVisible(caller, facts, resource);

@@ -16,7 +16,7 @@ export function callerFromProto(message: CallerMessage | undefined): Caller {
   if (message === undefined) return ANONYMOUS;
   const { accountId, login, accountKind, superuser, credentialKind, credentialId } = message;
   if (accountKind !== 'user' && accountKind !== 'organization') throw odd(`account kind "${accountKind}"`);
-  const account = { kind: 'account', accountId, login, accountKind, superuser } as const;
+  const account = { kind: 'account', accountId, login, accountKind, superuser, ...addressIn(message) } as const;
   if (credentialKind === 'session' || credentialKind === 'password') {
     // A password opens nothing but the way to a token or a session, as the routes that take one see to.
     return { ...account, credential: { kind: 'session', id: credentialId } };
@@ -26,6 +26,10 @@ export function callerFromProto(message: CallerMessage | undefined): Caller {
   const scopes = message.scopes.length === 0 ? [] : parseScopes(message.scopes);
   const restrictions = restrictionsFromProto(message.restrictions);
   return { ...account, credential: { kind: 'token', id: credentialId, name: message.tokenName, scopes, restrictions } };
+}
+
+function addressIn({ address }: CallerMessage): { readonly address?: string } {
+  return address === '' ? {} : { address };
 }
 
 /** Restrictions as `libs/access` takes them: an absent list cuts nothing, and a message cannot tell it from an empty one. */

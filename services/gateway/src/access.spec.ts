@@ -56,6 +56,14 @@ describe('what a gateway remembers of a caller', () => {
     expect(gateway.others.heardOf(Callers, 'whoIs')).toHaveLength(1);
   });
 
+  it('is not where the first request of it came from', async () => {
+    const token = gateway.token({ ...CAROL, restrictions: { cidrs: ['10.0.0.0/8'] }, address: '10.1.1.1' });
+    teachStanding(true, 1n);
+    expect(await statusOf(token, INDEX, { 'X-Forwarded-For': '10.1.1.1' })).toBe(200);
+    expect(await statusOf(token, INDEX, { 'X-Forwarded-For': 'unknown' })).toBe(403);
+    expect(gateway.others.heardOf(Callers, 'whoIs')).toHaveLength(1);
+  });
+
   it.each([
     ['address', { cidrs: ['10.0.0.0/8'] }, { 'X-Forwarded-For': '10.1.1.1' }, { 'X-Forwarded-For': '11.1.1.1' }, INDEX],
     ['label', { labels: ['main'] }, {}, {}, '/conda/hidden/label/dev/noarch/repodata.json'],

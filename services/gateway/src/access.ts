@@ -155,7 +155,8 @@ export class Access {
         credential.kind === 'token' ? { case: 'tokenSha256', value: digest } : { case: 'sessionSha256', value: digest },
       address: address ?? '',
     });
-    const caller = callerFromProto(answer.caller);
+    // Remembered for requests from elsewhere: the address is asked with each of them.
+    const caller = callerFromProto(answer.caller && { ...answer.caller, address: '' });
     const expiresAtMs = Number(answer.caller?.expiresAtMs ?? 0n);
     const limitedUses = answer.caller?.limitedUses ?? false;
     return { value: { caller, expiresAtMs, limitedUses }, versions: versionsFromProto(answer.versions) };
