@@ -1,6 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Fault, FaultCode } from '@vivarium/fault/fault';
 import { redactTokens } from '@vivarium/token/redact';
+import { INERT } from './inert.js';
 import { RateLimited } from './rate-limit.js';
 import type { Family } from './target.js';
 import { UnknownHost } from './target.js';
@@ -45,6 +46,7 @@ export function faultAnswerOf(fault: Fault, dialect: Dialect, family: Family): F
   const status = statusOf(fault);
   const headers: Record<string, string> = {
     'Cache-Control': 'no-store',
+    'Content-Security-Policy': INERT,
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
   };

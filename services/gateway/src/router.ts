@@ -12,6 +12,7 @@ import { arrivalOf } from './arrival.js';
 import { inEvenTime } from './even-time.js';
 import { type Dialect, faultAnswerOf, sendFault } from './fault-http.js';
 import type { GatewayPorts, Router } from './gateway.js';
+import { INERT } from './inert.js';
 import { noSuchPage } from './listener.js';
 import { gatewayModule } from './module.js';
 import { type Route, routesOf } from './routes.js';
@@ -60,6 +61,7 @@ function route(request: IncomingMessage, response: ServerResponse, app: express.
   response.setHeader('Cache-Control', 'no-store');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Referrer-Policy', 'no-referrer');
+  response.setHeader('Content-Security-Policy', INERT);
   if (request.method === 'OPTIONS') {
     // The same for every address: it must not tell what exists.
     response.writeHead(204, { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' });

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { INERT, INERT_UPLOAD } from './inert.js';
 import { admitsRange, type ByteSpan, matchesETag, parseRange } from './range.js';
 
 /** Something to be sent whole or in part. */
@@ -95,13 +96,12 @@ export function isGone(error: unknown): boolean {
 function fieldsOf(answer: Answer): string[] {
   const fields = ['ETag', answer.etag, 'Cache-Control', answer.cacheControl, 'Referrer-Policy', 'no-referrer'];
   fields.push('X-Content-Type-Options', 'nosniff');
+  fields.push('Content-Security-Policy', answer.untrusted === true ? INERT_UPLOAD : INERT);
   if (answer.vary !== undefined) fields.push('Vary', answer.vary);
   if (answer.contentEncoding !== undefined) fields.push('Content-Encoding', answer.contentEncoding);
   else fields.push('Accept-Ranges', 'bytes');
   if (answer.modifiedMs !== undefined) fields.push('Last-Modified', new Date(answer.modifiedMs).toUTCString());
-  if (answer.untrusted === true) {
-    fields.push('Content-Disposition', 'attachment', 'Content-Security-Policy', 'sandbox');
-  }
+  if (answer.untrusted === true) fields.push('Content-Disposition', 'attachment');
   return fields;
 }
 

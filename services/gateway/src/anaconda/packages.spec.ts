@@ -265,7 +265,7 @@ describe('files', () => {
       etag: `"${FILE.sha256}"`,
       'content-type': 'application/octet-stream',
       'content-disposition': 'attachment',
-      'content-security-policy': 'sandbox',
+      'content-security-policy': expect.stringMatching(/^sandbox;/),
       'x-content-type-options': 'nosniff',
       'cache-control': 'private, no-cache',
     });
