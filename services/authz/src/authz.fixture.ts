@@ -7,6 +7,7 @@ import { type Caller, CallerSchema } from '@vivarium/contracts/gen/vivarium/comm
 import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/account_names_pb';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
+import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
 import { OrganizationAccounts } from '@vivarium/contracts/gen/vivarium/identity/v1/organization_accounts_pb';
 import { ChannelEnds } from '@vivarium/contracts/gen/vivarium/packages/v1/channel_ends_pb';
 import { Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
@@ -60,6 +61,10 @@ export class RunningAuthz {
   readonly hidden = new Set<string>();
   /** Calls that other services received, as `<service> <what> <login>`. */
   readonly received: string[] = [];
+  /** Messages that identity took, by their keys. */
+  readonly messages = new Map<string, { readonly accountId: string; readonly kind: string; readonly text: string }>();
+  /** What identity does when it is brought a message. */
+  beforeMessage: () => Promise<void> = async () => undefined;
   /** What identity does when it is asked for an account. */
   beforeAccount: () => Promise<void> = async () => undefined;
 
@@ -190,6 +195,21 @@ export class RunningAuthz {
       accounts: ids.flatMap((id) => this.#byId(id) ?? []),
     });
     await serve(AccountNames, { ofIds }, this.bus, QUIET);
+    await serve(
+      Inbox,
+      {
+        deliver: async ({ key, accountId, kind, text }) => {
+          await this.beforeMessage();
+          this.messages.set(key, { accountId, kind, text });
+          return {};
+        },
+        list: never,
+        markRead: never,
+        delete: never,
+      },
+      this.bus,
+      QUIET,
+    );
     await serve(
       OrganizationAccounts,
       {

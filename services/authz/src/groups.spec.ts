@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { RunningAuthz } from './authz.fixture.js';
 
@@ -171,6 +173,49 @@ describe('members', () => {
     expect((await Promise.allSettled(both)).map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     const { rows } = await authz.pool.query('SELECT count(*)::int AS count FROM members');
     expect(rows).toEqual([{ count: 1 }]);
+  });
+});
+
+describe('a user who is added to a group', () => {
+  async function until(count: number): Promise<unknown[]> {
+    for (let tries = 0; authz.messages.size < count && tries < 400; tries++) await sleep(50);
+    return [...authz.messages.values()];
+  }
+
+  beforeEach(async () => {
+    authz.messages.clear();
+    authz.beforeMessage = async () => undefined;
+    await makeDevs();
+  });
+
+  it('is told by whom, to which, and what it gives; once, and not of what it did itself', async () => {
+    const groups = await groupsAs(ann);
+    await groups.addMember({ ...devs, login: 'ann' });
+    await groups.addMember({ ...devs, login: 'bob' });
+    await groups.addMember({ ...devs, login: 'bob' });
+    await groups.create({ organization: ACME, name: 'all', permission: 'read', allPackages: true });
+    await groups.addMember({ organization: ACME, group: 'all', login: 'eve' });
+    const [first, second] = await until(2);
+    const text = 'ann added you to the group devs of acme. You may read and write the packages of the group now.';
+    expect(first).toEqual({ accountId: 'id-bob', kind: 'group.added', text });
+    expect(second).toMatchObject({ accountId: 'id-eve', text: expect.stringContaining('read all packages of acme') });
+    expect(authz.messages.size).toBe(2);
+  });
+
+  it('is told later when identity is away, and the change does not wait for it', async () => {
+    let tries = 0;
+    authz.beforeMessage = async () => {
+      tries++;
+      throw new Fault('unavailable', 'identity is away');
+    };
+    await (await groupsAs(ann)).addMember({ ...devs, login: 'bob' });
+    while (tries === 0) await sleep(20);
+    authz.beforeMessage = async () => undefined;
+    expect(await until(1)).toHaveLength(1);
+    for (let left = 1; left > 0; ) {
+      left = (await authz.pool.query('SELECT 1 FROM deliveries')).rows.length;
+      if (left > 0) await sleep(50);
+    }
   });
 });
 

@@ -17,12 +17,14 @@ import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
 import { needAsker } from './asker.js';
 import { addGroup, changeGroup, findGroup, parsePermission, removeGroup } from './change-groups.js';
 import { addMember, removeMember } from './change-members.js';
+import { Courier } from './courier.js';
 import { DB, type Db } from './db.js';
 import { groupMessageOf, listGroups, listGroupsOf } from './list-groups.js';
 import { findMember, listMembers, userByLogin } from './list-members.js';
 import { type Organization, requireRight, seenOrganization } from './organization-rights.js';
 import { changeOwned, owningOf } from './owning.js';
 import type { AuthzPorts } from './ports.js';
+import { tellMember } from './tell-member.js';
 import { noteGroup, noteMember } from './trail.js';
 
 @Serves(GroupsContract)
@@ -30,6 +32,7 @@ export class Groups implements HandlerOf<typeof GroupsContract> {
   constructor(
     @Inject(PORTS) private readonly ports: AuthzPorts,
     @Inject(DB) private readonly db: Db,
+    @Inject(Courier) private readonly courier: Courier,
   ) {}
 
   async list({ organization, after, limit }: ListGroupsRequest, call: Call) {
@@ -99,9 +102,12 @@ export class Groups implements HandlerOf<typeof GroupsContract> {
     const user = await userByLogin(ports, login);
     await changeOwned(ports, db, owning, async (tx) => {
       const found = await findGroup(tx, owning.organization, group);
-      const isNew = await addMember(tx, found, user.id, new Date(ports.clock()));
-      if (isNew) await noteMember(tx, owning, { action: 'group.add_member', group: found, user }, ports.clock());
+      const now = new Date(ports.clock());
+      if (!(await addMember(tx, found, user.id, now))) return;
+      await noteMember(tx, owning, { action: 'group.add_member', group: found, user }, now.getTime());
+      await tellMember(tx, owning, { group: found, userId: user.id }, now);
     });
+    this.courier.wake();
     return {};
   }
 

@@ -1,6 +1,7 @@
-import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
+import { Courier } from './courier.js';
 import { DB, type Db, openDb } from './db.js';
 import { GroupIds } from './group-ids.js';
 import { Groups } from './groups.js';
@@ -18,15 +19,24 @@ export function authzModule(ports: AuthzPorts): DynamicModule {
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },
+      { provide: Courier, useFactory: () => new Courier(ports) },
     ],
   };
 }
 
 @Module({})
-class AuthzModule implements OnModuleDestroy {
-  constructor(@Inject(DB) private readonly db: Db) {}
+class AuthzModule implements OnModuleInit, OnModuleDestroy {
+  constructor(
+    @Inject(DB) private readonly db: Db,
+    @Inject(Courier) private readonly courier: Courier,
+  ) {}
+
+  onModuleInit(): void {
+    this.courier.start();
+  }
 
   async onModuleDestroy(): Promise<void> {
+    await this.courier.stop();
     await this.db.$disconnect();
   }
 }

@@ -24,6 +24,7 @@ import {
   Callers,
   Invalidations as IdentityInvalidations,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
+import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
 import { Users } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
 import {
@@ -53,7 +54,7 @@ type CallerInit = MessageInitShape<typeof CallerSchema>;
 
 const CONTRACTS = [
   ...[Callers, Tokens, Users, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
-  ...[Organizations, Groups, Grants],
+  ...[Organizations, Groups, Grants, Inbox],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[Visibilities, Transfers],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],

@@ -6,6 +6,7 @@ import { Copies } from './anaconda/copies.js';
 import { Files } from './anaconda/files.js';
 import { Generation } from './anaconda/generation.js';
 import { Groups } from './anaconda/groups.js';
+import { Inbox } from './anaconda/inbox.js';
 import { Labels } from './anaconda/labels.js';
 import { Organizations } from './anaconda/organizations.js';
 import { Packages } from './anaconda/packages.js';
@@ -40,6 +41,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       UserAccounts,
       Organizations,
       Groups,
+      Inbox,
       TokensOfAccounts,
       Packages,
       Collaborators,

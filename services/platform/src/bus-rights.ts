@@ -43,6 +43,10 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'identity.Callers.use': ['gateway', 'packages'],
   // Makes assertions: nobody else may ask for one.
   'identity.Callers.whoIs': ['gateway'],
+  'identity.Inbox.delete': ['gateway'],
+  'identity.Inbox.deliver': ['authz'],
+  'identity.Inbox.list': ['gateway'],
+  'identity.Inbox.markRead': ['gateway'],
   'identity.Invalidations.*': ['gateway'],
   'identity.OrganizationAccounts.*': ['authz'],
   'identity.Sessions.*': ['gateway'],
