@@ -23,7 +23,7 @@ type Stored = Omit<ChannelRow, 'generation' | 'floor'> & { readonly generation: 
 
 const LOGIN = /^[a-z0-9][a-z0-9_-]{1,62}$/;
 
-// Skips through packages_audience from one audience to the next: the cost is in audiences, not in packages.
+// Skips through packages_shown from one audience to the next: the cost is in audiences, not in packages.
 const FIND = (column: 'login' | 'id') => `
 WITH RECURSIVE c AS (SELECT * FROM channels WHERE ${column} = $1 AND closed_at IS NULL),
 found AS (

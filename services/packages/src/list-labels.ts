@@ -19,7 +19,7 @@ const LABELS_MAX = 10_000;
 
 /**
  * The labels of a channel that hold a file which the reader sees, and for those who administer it also locked ones that
- * hold nothing. By packages_audience and file_labels_pkey.
+ * hold nothing. By packages_shown and file_labels_pkey.
  */
 export async function labelsOf(db: Queryable, reader: Reader): Promise<readonly LabelRow[]> {
   const { channel } = reader;
