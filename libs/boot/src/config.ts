@@ -67,6 +67,7 @@ const schema = z.object({
   VIVARIUM_SECRET: z.string().min(32, 'must have at least 32 random characters').optional(),
   VIVARIUM_ADMIN_PASSWORD: z.string().min(10, 'must have at least 10 characters').max(256).optional(),
   VIVARIUM_BAD_TOKEN: z.enum(['loud', 'anonymous']).default('loud'),
+  VIVARIUM_SIGN_UP: z.enum(['closed', 'invitation', 'open']).default('closed'),
   VIVARIUM_ORGANIZATIONS: z.enum(['everybody', 'superusers']).default('everybody'),
   VIVARIUM_MAX_UPLOAD_BYTES: z.coerce
     .number()
@@ -106,6 +107,8 @@ export interface Config {
   readonly secret: string;
   readonly adminPassword: string | undefined;
   readonly badToken: 'loud' | 'anonymous';
+  /** Who may make an account: nobody but superusers, who was invited, or anybody. */
+  readonly signUp: 'closed' | 'invitation' | 'open';
   /** Who may make organizations. */
   readonly organizations: 'everybody' | 'superusers';
   readonly maxUploadBytes: number;
@@ -144,6 +147,7 @@ function configOf(target: Target, values: z.infer<typeof schema>): Config {
     secret: values.VIVARIUM_SECRET ?? keptSecret(dataDir),
     adminPassword: values.VIVARIUM_ADMIN_PASSWORD,
     badToken: values.VIVARIUM_BAD_TOKEN,
+    signUp: values.VIVARIUM_SIGN_UP,
     organizations: values.VIVARIUM_ORGANIZATIONS,
     maxUploadBytes: values.VIVARIUM_MAX_UPLOAD_BYTES,
     sweepGraceMs: values.VIVARIUM_SWEEP_GRACE_SECONDS * 1_000,

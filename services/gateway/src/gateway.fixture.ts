@@ -25,6 +25,7 @@ import {
   Invalidations as IdentityInvalidations,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
+import { Invitations, SignUps } from '@vivarium/contracts/gen/vivarium/identity/v1/sign_ups_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
 import { Users } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
 import {
@@ -53,7 +54,18 @@ import type { Route } from './routes.js';
 type CallerInit = MessageInitShape<typeof CallerSchema>;
 
 const CONTRACTS = [
-  ...[Callers, Tokens, Users, Accounts, Sessions, IdentityInvalidations, Views, AuthzInvalidations],
+  ...[
+    Callers,
+    Tokens,
+    Users,
+    Invitations,
+    SignUps,
+    Accounts,
+    Sessions,
+    IdentityInvalidations,
+    Views,
+    AuthzInvalidations,
+  ],
   ...[Organizations, Groups, Grants, Inbox],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[Visibilities, Transfers],

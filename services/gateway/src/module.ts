@@ -15,6 +15,7 @@ import { Root } from './anaconda/root.js';
 import { Search } from './anaconda/search.js';
 import { Session } from './anaconda/session.js';
 import { Sight } from './anaconda/sight.js';
+import { SignUp } from './anaconda/sign-up.js';
 import { Stages } from './anaconda/stages.js';
 import { TokensOfAccounts } from './anaconda/tokens-of-accounts.js';
 import { Transfer } from './anaconda/transfer.js';
@@ -37,6 +38,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Root,
       Authentications,
       Session,
+      SignUp,
       Users,
       UserAccounts,
       Organizations,

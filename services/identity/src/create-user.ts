@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type AuditEntry, addAudit } from '@vivarium/audit/audit';
+import { type AuditEntry, type AuditFacts, addAudit } from '@vivarium/audit/audit';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
@@ -51,7 +51,8 @@ export async function parseUser(rules: UserRules, user: NewUser): Promise<Parsed
 }
 
 /**
- * The rows of a user. The actor is who makes it. Throws Fault('conflict') for a login or an
+ * The rows of a user. The actor is who makes it; `how` is
+ * recorded with it. Throws Fault('conflict') for a login or an
  * e-mail address in use.
  */
 export async function insertUser(
@@ -59,6 +60,7 @@ export async function insertUser(
   { clock, invalidations }: UserRules,
   user: ParsedUser,
   actor: AuditEntry['actor'],
+  how: AuditFacts = {},
 ): Promise<Account> {
   const { login, email = null, name, superuser, hash } = user;
   const [id, now] = [randomUUID(), new Date(clock())];
@@ -70,7 +72,7 @@ export async function insertUser(
   await tx.password.create({ data: { accountId: id, hash, changedAt: now } });
   // Who asked for the channel before remembers that there is none.
   await invalidations.add(tx, [{ tag: `login:${login}`, version: 1 }]);
-  const after = { superuser, name, email };
+  const after = { superuser, name, email, ...how };
   await addAudit(tx, { actor, action: 'user.create', ownerId: id, resource: `user ${login}`, after }, clock());
   return tx.account.findUniqueOrThrow({ where: { id } });
 }

@@ -14,6 +14,7 @@ import { clientOf, serve } from '@vivarium/rpc/rpc';
 import { Trust } from '@vivarium/trust/trust';
 import { startDatabase, type TestDatabase } from './database.fixture.js';
 import { identityModule } from './module.js';
+import type { IdentityPorts } from './ports.js';
 
 export const ADMIN = { login: 'admin', password: 'the first password' } as const;
 
@@ -41,11 +42,11 @@ export class RunningIdentity {
     private readonly ends: (() => Promise<unknown>)[],
   ) {}
 
-  static async start(): Promise<RunningIdentity> {
+  static async start(more: Partial<IdentityPorts> = {}): Promise<RunningIdentity> {
     const database = await startDatabase();
     const bus = new LocalExchange().connect({ error: console.error });
     const identity = new RunningIdentity(database, bus, randomBytes(32).toString('hex'), []);
-    await identity.#serve();
+    await identity.#serve(more);
     return identity;
   }
 
@@ -97,7 +98,7 @@ export class RunningIdentity {
     return this.heard.slice(from).map(({ facts }) => facts.map(({ tag, version }) => `${tag} ${version}`));
   }
 
-  async #serve(): Promise<void> {
+  async #serve(more: Partial<IdentityPorts>): Promise<void> {
     const { database, bus, clock, secret, ends } = this;
     const { pool } = database;
     const invalidations = new Invalidations({ service: 'identity', pool, bus, log: (line) => this.logged.push(line) });
@@ -109,7 +110,7 @@ export class RunningIdentity {
     const trust = this.trustOf('identity');
     const reservedLogins = new Set(['api', 'conda', 'pypi']);
     const service = await createBusService(
-      identityModule({ bus, pool, trust, invalidations, log, clock, secret, reservedLogins }),
+      identityModule({ bus, pool, trust, invalidations, log, clock, secret, reservedLogins, ...more }),
       bus,
       log,
       { logger: false },

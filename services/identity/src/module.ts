@@ -6,11 +6,14 @@ import { Accounts } from './accounts.js';
 import { Audit } from './audit.js';
 import { Callers } from './callers.js';
 import { DB, type Db, openDb } from './db.js';
+import { Inbox } from './inbox.js';
+import { Invitations } from './invitations.js';
 import { LastUsed } from './last-used.js';
 import { Leases } from './leases.js';
 import { OrganizationAccounts } from './organization-accounts.js';
 import type { IdentityPorts } from './ports.js';
 import { Sessions } from './sessions.js';
+import { SignUps } from './sign-ups.js';
 import { SigningKeys } from './signing-keys.js';
 import { Tokens } from './tokens.js';
 import { Users } from './users.js';
@@ -29,7 +32,20 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
   });
   return {
     module: IdentityModule,
-    controllers: [AccountNames, Accounts, Audit, Callers, Leases, OrganizationAccounts, Sessions, Tokens, Users],
+    controllers: [
+      AccountNames,
+      Accounts,
+      Audit,
+      Callers,
+      Inbox,
+      Invitations,
+      Leases,
+      OrganizationAccounts,
+      Sessions,
+      SignUps,
+      Tokens,
+      Users,
+    ],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useValue: db },

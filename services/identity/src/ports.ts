@@ -1,6 +1,9 @@
 import type { DatabasePorts } from '@vivarium/boot/ports';
 import type { KeyPolicy } from './key-plan.js';
 
+/** Who may make an account: nobody but superusers, who was invited, or anybody. */
+export type SignUpPolicy = 'closed' | 'invitation' | 'open';
+
 /** What identity is given by whoever starts it. */
 export interface IdentityPorts extends Pick<DatabasePorts, 'bus' | 'pool' | 'trust' | 'invalidations' | 'clock'> {
   readonly log: Pick<DatabasePorts['log'], 'warn'>;
@@ -8,6 +11,8 @@ export interface IdentityPorts extends Pick<DatabasePorts, 'bus' | 'pool' | 'tru
   readonly secret: string;
   /** Words that begin our own addresses and therefore are nobody's login. */
   readonly reservedLogins: ReadonlySet<string>;
+  /** Closed unless given. */
+  readonly signUp?: SignUpPolicy;
   /** A day and ten minutes unless given. */
   readonly signingKeys?: KeyPolicy;
 }

@@ -25,8 +25,8 @@ export const TARGETS: Readonly<Record<Target, readonly Role[]>> = {
 export const STARTERS: Readonly<Record<Role, RoleStarter>> = {
   identity: async (context) => {
     const ports = await context.open.databasePorts('identity', 'identity');
-    const { secret } = ports.config;
-    return startService(context, ports, identityModule({ ...ports, secret, reservedLogins: RESERVED_LOGINS }));
+    const { secret, signUp } = ports.config;
+    return startService(context, ports, identityModule({ ...ports, secret, signUp, reservedLogins: RESERVED_LOGINS }));
   },
   authz: async (context) => {
     const ports = await context.open.databasePorts('authz', 'authz');

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '@vivarium/fault/fault';
 import type { Credential } from '../credential.js';
+import { type JsonBody, readJson } from './json-body.js';
 
 const SAFE: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -21,4 +22,18 @@ export function refuseForgery(request: IncomingMessage, credential: Credential, 
     'forbidden',
     'A change by a browser session must come from our own pages, or carry the header "X-Vivarium-CSRF: 1".',
   );
+}
+
+/**
+ * A body of JSON with a login and password in it, which no other site may have made a browser send: signing a visitor in, or
+ * up, as somebody else is a forgery too, and a form of another site cannot send this type. Throws Fault('invalid'),
+ * Fault('forbidden').
+ */
+export async function readOwnJson(request: IncomingMessage, publicUrl: string): Promise<JsonBody> {
+  if (!/^application\/json($|[ ;])/i.test(request.headers['content-type'] ?? '')) {
+    throw new Fault('invalid', 'Send login and password as application/json.');
+  }
+  const body = await readJson(request);
+  refuseForgery(request, { kind: 'password', login: '', password: '' }, publicUrl);
+  return body;
 }

@@ -2,13 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Controller, Delete, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
 import { PORTS, type RolePorts } from '@vivarium/boot/ports';
 import { Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
-import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { arrivalOf } from '../arrival.js';
 import { PLAIN_SESSION_COOKIE, SESSION_COOKIE } from '../credential.js';
 import { Identify } from '../identify.js';
-import { refuseForgery } from './forgery.js';
-import { readJson } from './json-body.js';
+import { readOwnJson } from './forgery.js';
 import { timeOf } from './shapes.js';
 
 /** The session of a browser: a cookie that scripts cannot read and other sites cannot make it send with a change. */
@@ -52,13 +50,7 @@ export class Session {
   }
 }
 
-/** Signing a visitor in under somebody else's account is a forgery too: a form of another site cannot send this type. */
 async function readPassword(request: IncomingMessage, publicUrl: string) {
-  if (!/^application\/json($|[ ;])/i.test(request.headers['content-type'] ?? '')) {
-    throw new Fault('invalid', 'Send login and password as application/json.');
-  }
-  const body = await readJson(request);
-  const credential = { kind: 'password', login: body.needText('login'), password: body.needText('password') } as const;
-  refuseForgery(request, credential, publicUrl);
-  return credential;
+  const body = await readOwnJson(request, publicUrl);
+  return { kind: 'password', login: body.needText('login'), password: body.needText('password') } as const;
 }
