@@ -51,11 +51,12 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Transfer,
       Releases,
       Files,
+      // Before labels, of which one could be named so.
+      Generation,
       Labels,
       Copies,
       Search,
       Stages,
-      Generation,
       Uploads,
       Legacy,
       // Last: a channel's page stands at any first segment that no other address has.
