@@ -21,6 +21,12 @@ it('ends what it guards and removes its folders when nobody holds it any more', 
   expect(existsSync(folder)).toBe(false);
 }, 15_000);
 
+it('may be let go of twice, as by a start that failed', async () => {
+  const watchdog = new Watchdog();
+  await watchdog.release();
+  await expect(watchdog.release()).resolves.toBeUndefined();
+}, 15_000);
+
 it('leaves alone what has ended by itself, whose number may be another process by now', async () => {
   const watchdog = new Watchdog();
   const child = spawn(process.execPath, FOREVER, { stdio: 'ignore' });

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 /** A process of its own that cleans up after a test process that died: kills what it started, removes its folders. */
 export class Watchdog {
   readonly #process: ChildProcess;
+  #released: Promise<void> | undefined;
 
   constructor() {
     const script = fileURLToPath(new URL('./clean-up.mjs', import.meta.url));
@@ -23,8 +24,13 @@ export class Watchdog {
     this.#say(`gone ${pid}`);
   }
 
-  /** The end, now. */
-  async release(): Promise<void> {
+  /** The end, now; more than once is as once. */
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
     const exited = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.ref();
     this.#process.stdin?.end();
