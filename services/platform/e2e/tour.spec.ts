@@ -9,6 +9,7 @@ import { type Product, startProduct } from '@vivarium/testkit/product';
 import { findProgram, venvBin } from '@vivarium/testkit/programs';
 import { ask, basic } from './ask.js';
 import { condaPackage, sdist, wheel } from './distributions.js';
+import { formUpload } from './form-upload.js';
 import { condaBase, condaFormats, simpleBase, simpleFiles, simpleFormats } from './formats.js';
 import { Publisher } from './publisher.js';
 import { type Format, PYTHON_IS_HERE, PYTHON_IS_MISSING, python, pythonOk, rattlerInstall } from './python.js';
@@ -401,35 +402,6 @@ describe('what the clients of Python packages do', () => {
     writeFileSync(join(folder, '.netrc'), `machine 127.0.0.1\nlogin __token__\npassword ${token}\n`, { mode: 0o600 });
   }
 });
-
-/** The fields of an upload by form, the file last. */
-function formUpload(
-  file: { name: string; version: string; filename: string; bytes: Uint8Array; sha256: string },
-  token: string,
-) {
-  const boundary = 'b'.repeat(32);
-  const fields = {
-    ':action': 'file_upload',
-    protocol_version: '1',
-    name: file.name,
-    version: file.version,
-    filetype: 'bdist_wheel',
-    pyversion: 'py3',
-    metadata_version: '2.1',
-    sha256_digest: file.sha256,
-  };
-  const head = Object.entries(fields).map(
-    ([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
-  );
-  const content = `--${boundary}\r\nContent-Disposition: form-data; name="content"; filename="${file.filename}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
-  return {
-    headers: {
-      Authorization: basic('__token__', token),
-      'Content-Type': `multipart/form-data; boundary=${boundary}`,
-    },
-    body: Buffer.concat([Buffer.from(head.join('') + content), file.bytes, Buffer.from(`\r\n--${boundary}--\r\n`)]),
-  };
-}
 
 describe('the real anaconda client', () => {
   const anaconda = (parameters: readonly string[], input?: string) =>
