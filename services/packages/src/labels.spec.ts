@@ -313,10 +313,7 @@ describe('a search', () => {
     running.organization('team', ann);
     running.group('id-team', { name: 'devs', permission: 'read' }, [bob]);
     await packages.create({ channel: 'team', name: 'seek-team', visibility: 'private' });
-    await running.pool.query(
-      `UPDATE packages SET audience = '{"id":"a-x","visibility":"private","principals":["group:group-id-team-devs"]}', audience_id = 'a-x'
-       WHERE channel_id = 'id-team' AND name = 'seek-team'`,
-    );
+    await (await running.grants(ann)).put({ channel: 'team', group: 'devs', package: 'seek-team' });
   });
 
   it('finds in all channels what the caller may read, and nothing else', async () => {

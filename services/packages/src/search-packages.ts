@@ -21,15 +21,48 @@ export type FoundPackage = PackageRow & { readonly login: string };
 const LIMIT = 200;
 const TEXT_MAX = 200;
 
-// One question for all channels: what is open, what the seeker's groups and grants open, and what is the seeker's own.
-const VISIBLE = `(p.visibility = 'public'
-  OR (p.visibility = 'authenticated' AND $1)
-  OR p.channel_id = ANY($2)
-  OR p.audience->'principals' ?| $3)`;
+// $1 signed in, $2 channels of which the seeker reads everything, $3 groups and the user.
+const MATCHES = `p.removed_at IS NULL AND ($4 = '' OR p.name ILIKE $4 OR p.summary ILIKE $4)
+  AND (($5 = '' AND $6 = '') OR EXISTS (
+    SELECT 1 FROM files f WHERE f.package_id = p.id AND f.removed_at IS NULL AND ($5 = '' OR f.kind = $5)
+      AND ($6 = '' OR (f.kind = 'conda' AND f.basename LIKE $6 || '/%'))))
+  AND p.name >= $7 AND (p.name, c.login) > ($7, $8)
+  AND (p.visibility = 'public' OR $9::text[] IS NULL OR p.channel_id = ANY($9))`;
+
+const inAll = (where: string, limit: number) => `SELECT p.id, p.name, c.login
+  FROM packages p JOIN channels c ON c.id = p.channel_id
+  WHERE ${where} AND ${MATCHES} ORDER BY p.name, c.login LIMIT ${limit}`;
+
+// By packages_name, channel by channel.
+const inEach = (ids: string, where: string, limit: number) => `SELECT found.id, found.name, c.login
+  FROM channels c CROSS JOIN LATERAL (
+    SELECT p.id, p.name FROM packages p WHERE p.channel_id = c.id AND ${where} AND ${MATCHES} ORDER BY p.name LIMIT ${limit}) found
+  WHERE c.id = ANY(${ids})`;
+
+// By grants_principal. The audience has the last word.
+const GRANTED = `p.visibility = 'private' AND p.audience->'principals' ?| $3 AND NOT p.channel_id = ANY($2) AND p.id IN (
+  SELECT g.package_id FROM grants g JOIN unnest($3::text[]) AS mine (principal)
+    ON g.kind = split_part(principal, ':', 1) AND g.principal_id = substr(principal, strpos(principal, ':') + 1))`;
+
+/**
+ * A page of what is open to everybody, to everybody signed in, to owners, and by grants, then the first of those. Each package
+ * is in one of these at most, and no index that is read holds what the seeker may not see.
+ */
+function pageSql(limit: number): string {
+  const ways = [
+    // By packages_open.
+    inAll("p.visibility = 'public'", limit),
+    inAll("p.visibility = 'authenticated' AND $1", limit),
+    inEach('$2', "(p.visibility = 'private' OR (p.visibility = 'authenticated' AND NOT $1))", limit),
+    inAll(GRANTED, limit),
+  ];
+  return `SELECT * FROM (${ways.map((way) => `(${way})`).join(' UNION ALL ')}) AS found
+    ORDER BY name, login LIMIT ${limit}`;
+}
 
 /**
  * Packages of all channels that the seeker may read, by name and channel. `next` is where to go on, or empty. Throws
- * Fault('invalid') for a kind or platform that does not exist. By packages_sought.
+ * Fault('invalid') for a kind or platform that does not exist.
  */
 export async function searchPackages(
   db: Queryable,
@@ -39,18 +72,10 @@ export async function searchPackages(
   check(asked);
   const limit = asked.limit > 0 ? Math.min(asked.limit, LIMIT) : LIMIT;
   const slash = asked.after.lastIndexOf('/');
-  const rows = await ask<FoundPackage & { channelId: string }>(
+  const rows = await ask<FoundPackage>(
     db,
-    `SELECT ${PACKAGE_COLUMNS}, c.login, p.channel_id AS "channelId"
-     FROM packages p JOIN channels c ON c.id = p.channel_id
-     WHERE p.removed_at IS NULL AND ${VISIBLE}
-       AND ($4 = '' OR p.name ILIKE $4 OR p.summary ILIKE $4)
-       AND (($5 = '' AND $6 = '') OR EXISTS (
-         SELECT 1 FROM files f WHERE f.package_id = p.id AND f.removed_at IS NULL AND ($5 = '' OR f.kind = $5)
-           AND ($6 = '' OR (f.kind = 'conda' AND f.basename LIKE $6 || '/%'))))
-       AND (p.name, c.login) > ($7, $8)
-       AND (p.visibility = 'public' OR $9::text[] IS NULL OR p.channel_id = ANY($9))
-     ORDER BY p.name, c.login LIMIT ${limit + 1}`,
+    `WITH page AS (${pageSql(limit + 1)})
+     SELECT ${PACKAGE_COLUMNS}, page.login FROM page JOIN packages p ON p.id = page.id ORDER BY p.name, page.login`,
     [
       seeker.signedIn,
       seeker.whole,
