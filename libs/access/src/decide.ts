@@ -50,7 +50,7 @@ export type Decision =
  */
 export function decide(caller: Caller, facts: Facts, verb: Verb, resource: Resource): Decision {
   const token = tokenOf(caller);
-  const target = targetOf(facts, resource);
+  const target = targetOf(facts, verb, resource);
   const address = addressOf(resource.address, caller);
   if (token !== null && !admitsAddress(token.restrictions, address)) {
     return deny('forbidden', `${tokenName(caller)} ${addressCut(address)}`);
@@ -119,7 +119,7 @@ function cutOf(caller: Caller, facts: Facts, verb: Verb, resource: Resource): st
 }
 
 function refuse(caller: Caller, facts: Facts, verb: Verb, resource: Resource): Decision {
-  const target = targetOf(facts, resource);
+  const target = targetOf(facts, verb, resource);
   const start = `${callerName(caller)} may not ${MAY[verb]} ${target}`;
   const isHidden = resource.kind === 'package' && facts.package !== undefined && !isReadable(caller, facts, resource);
   if (caller.kind === 'anonymous') {
@@ -154,13 +154,13 @@ function namesOf(facts: Facts, resource: Resource): readonly string[] {
   return resource.names ?? facts.package?.names ?? [];
 }
 
-function targetOf(facts: Facts, resource: Resource): string {
+function targetOf(facts: Facts, verb: Verb, resource: Resource): string {
   const { login } = facts.channel;
   switch (resource.kind) {
     case 'package':
       return `${login}/${namesOf(facts, resource)[0] ?? '*'}`;
     case 'channel':
-      return login;
+      return verb === 'create' ? `packages in ${login}` : login;
     case 'organization':
       return `the organization ${login}`;
     case 'groups':

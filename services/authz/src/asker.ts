@@ -38,11 +38,6 @@ export async function askerToday(ports: Pick<AuthzPorts, 'trust' | 'bus'>, call:
   return askerFrom(caller);
 }
 
-/** Where the request comes from; undefined if that is not known. */
-export function addressOf({ message }: Asker): string | undefined {
-  return message.address === '' ? undefined : message.address;
-}
-
 function askerFrom(message: CallerMessage): Asker {
   const caller = callerFromProto(message);
   if (caller.kind === 'anonymous') throw nobodySignedIn();

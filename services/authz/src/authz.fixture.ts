@@ -1,14 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { create } from '@bufbuild/protobuf';
+import type { Audience } from '@vivarium/access/audience';
+import type { PackageFacts } from '@vivarium/access/decide';
+import { Decisions } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Groups } from '@vivarium/contracts/gen/vivarium/authz/v1/groups_pb';
 import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
-import { type Caller, CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
+import { type Caller, CallerSchema, type Restrictions } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/account_names_pb';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
+import { NamedTokens } from '@vivarium/contracts/gen/vivarium/identity/v1/named_tokens_pb';
 import { OrganizationAccounts } from '@vivarium/contracts/gen/vivarium/identity/v1/organization_accounts_pb';
+import { AccessFacts } from '@vivarium/contracts/gen/vivarium/packages/v1/access_facts_pb';
 import { ChannelEnds } from '@vivarium/contracts/gen/vivarium/packages/v1/channel_ends_pb';
 import { Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { migrate } from '@vivarium/db/migrate';
@@ -23,6 +28,7 @@ import { LocalExchange } from '@vivarium/rpc/local';
 import { createBusService } from '@vivarium/rpc/nest';
 import { clientOf, serve } from '@vivarium/rpc/rpc';
 import { claimsOf } from '@vivarium/trust/caller';
+import { audienceToProto } from '@vivarium/trust/messages';
 import { Trust } from '@vivarium/trust/trust';
 import type { Pool } from 'pg';
 import { addOrganization } from './add-organization.js';
@@ -42,6 +48,12 @@ export interface PlayedAccount {
   readonly name: string;
 }
 
+export interface PlayedToken {
+  readonly scopes: string[];
+  readonly refusal: string;
+  readonly restrictions?: Restrictions;
+}
+
 /** What of a caller a test says. */
 type Said = Partial<
   Pick<Caller, 'accountId' | 'accountKind' | 'address' | 'credentialId' | 'login' | 'scopes' | 'superuser'>
@@ -59,6 +71,12 @@ export class RunningAuthz {
   readonly packages = new Map<string, number>();
   /** Channels that nobody sees who is nothing in them. */
   readonly hidden = new Set<string>();
+  /** Packages, by `<channel id> <name>`. */
+  readonly facts = new Map<string, PackageFacts>();
+  /** Audiences of the packages of a channel, by its login. */
+  readonly audiences = new Map<string, readonly Audience[]>();
+  /** Tokens, by `<owner id> <name>`. */
+  readonly tokens = new Map<string, PlayedToken>();
   /** Calls that other services received, as `<service> <what> <login>`. */
   readonly received: string[] = [];
   /** Messages that identity took, by their keys. */
@@ -134,7 +152,17 @@ export class RunningAuthz {
   async as(caller: Caller | undefined) {
     const assertion = caller === undefined ? {} : { assertion: await this.signer.sign(claimsOf(caller), 'authz') };
     const options = { ...assertion, timeoutMs: 30_000 };
+    return this.#clients(options);
+  }
+
+  /** Clients of another service. */
+  async asService(service: string) {
+    return this.#clients({ assertion: await this.assertionOf(service), timeoutMs: 30_000 });
+  }
+
+  #clients(options: { readonly assertion?: string; readonly timeoutMs: number }) {
     return {
+      decisions: clientOf(Decisions, this.bus, options),
       groups: clientOf(Groups, this.bus, options),
       organizations: clientOf(Organizations, this.bus, options),
     };
@@ -196,6 +224,18 @@ export class RunningAuthz {
     });
     await serve(AccountNames, { ofIds }, this.bus, QUIET);
     await serve(
+      NamedTokens,
+      {
+        find: async ({ ownerId, name }) => {
+          const token = this.tokens.get(`${ownerId} ${name}`);
+          if (token === undefined) throw new Fault('not_found', 'no such token');
+          return { id: name, name, ...token };
+        },
+      },
+      this.bus,
+      QUIET,
+    );
+    await serve(
       Inbox,
       {
         deliver: async ({ key, accountId, kind, text }) => {
@@ -248,9 +288,27 @@ export class RunningAuthz {
           const account = this.accounts.get(login);
           if (account === undefined) throw new Fault('not_found', 'no such channel');
           const defaultVisibility = this.hidden.has(login) ? 'private' : 'public';
-          return { channel: { ...account, defaultVisibility }, versions: [] };
+          const audiences = (this.audiences.get(login) ?? []).map(audienceToProto);
+          return { channel: { ...account, defaultVisibility, audiences }, versions: [] };
         },
         await: async () => ({}),
+      },
+      this.bus,
+      QUIET,
+    );
+    await serve(
+      AccessFacts,
+      {
+        ofPackage: async ({ channelId, name }) => {
+          const facts = this.facts.get(`${channelId} ${name}`);
+          if (facts === undefined) return { found: false };
+          return { found: true, ...facts, grants: [...facts.grants], names: [...facts.names] };
+        },
+        grantedTo: async ({ channelId, userId, groupIds }) => {
+          const here = [...this.facts].filter(([key]) => key.startsWith(`${channelId} `));
+          const grants = here.flatMap(([, facts]) => facts.grants);
+          return { grants: grants.filter(({ id }) => id === userId || groupIds.includes(id)) };
+        },
       },
       this.bus,
       QUIET,

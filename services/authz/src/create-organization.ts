@@ -5,7 +5,7 @@ import { OrganizationAccounts } from '@vivarium/contracts/gen/vivarium/identity/
 import { Fault, isFault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { addOrganization, dropOrganization } from './add-organization.js';
-import { type Asker, addressOf } from './asker.js';
+import type { Asker } from './asker.js';
 import type { Db } from './db.js';
 import type { AuthzPorts } from './ports.js';
 
@@ -53,7 +53,6 @@ function requireCreation({ organizations }: AuthzPorts, asker: Asker, id: string
   }
   const channel = { id, login: login.slice(0, 70), ownerId: id, defaultVisibility: 'private' } as const;
   const standing = { owner: true, member: false, groups: [] };
-  const resource = { kind: 'organization', use: 'api', address: addressOf(asker) } as const;
-  const decision = decide(caller, { standing, channel }, 'own', resource);
+  const decision = decide(caller, { standing, channel }, 'own', { kind: 'organization', use: 'api' });
   if (!decision.allow) throw new Fault(decision.code, decision.reason);
 }

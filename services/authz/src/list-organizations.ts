@@ -1,18 +1,15 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { administers } from '@vivarium/access/administer';
 import { admitReader } from '@vivarium/access/admission';
-import { isVisibility } from '@vivarium/access/audience';
 import { ANONYMOUS, tokenOf } from '@vivarium/access/caller';
 import { admitsChannel } from '@vivarium/access/restriction';
 import { STRANGER_STANDING } from '@vivarium/access/standing';
 import type { AccountSchema } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
-import { Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
-import { Fault, isFault } from '@vivarium/fault/fault';
-import { clientOf } from '@vivarium/rpc/rpc';
-import { audienceFromProto } from '@vivarium/trust/messages';
+import { Fault } from '@vivarium/fault/fault';
 import { accountByLogin, namesById } from './accounts-by.js';
-import { type Asker, addressOf } from './asker.js';
+import type { Asker } from './asker.js';
 import { ask, type Db } from './db.js';
+import { findChannelFacts } from './decision-facts.js';
 import { type PageAsked, requireReading } from './list-groups.js';
 import { standingIn } from './organization-rights.js';
 import type { AuthzPorts } from './ports.js';
@@ -73,28 +70,10 @@ async function isVisible(
   { id, login }: { readonly id: string; readonly login: string },
 ): Promise<boolean> {
   const [channel, standing] = await Promise.all([
-    findChannel(ports, login),
+    findChannelFacts(ports, login),
     asker === undefined ? STRANGER_STANDING : standingIn(db, asker, id),
   ]);
-  if (channel === undefined || !isVisibility(channel.defaultVisibility)) return false;
-  const { defaultVisibility } = channel;
-  const audiences = channel.audiences.map(audienceFromProto);
-  const admission = admitReader({
-    caller: asker?.caller ?? ANONYMOUS,
-    standing,
-    channel: { id, login, ownerId: id, defaultVisibility, audiences },
-    use: 'api',
-    address: asker === undefined ? undefined : addressOf(asker),
-  });
+  if (channel === undefined) return false;
+  const admission = admitReader({ caller: asker?.caller ?? ANONYMOUS, standing, channel, use: 'api' });
   return admission.kind === 'view' || admission.admitsPublic;
-}
-
-async function findChannel({ bus, trust }: AuthzPorts, login: string) {
-  const assertion = await trust.assertionFor('packages');
-  try {
-    return (await clientOf(Channels, bus, { assertion }).find({ login })).channel;
-  } catch (error) {
-    if (isFault(error) && error.code === 'not_found') return undefined;
-    throw error;
-  }
 }

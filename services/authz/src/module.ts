@@ -3,6 +3,7 @@ import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
 import { Courier } from './courier.js';
 import { DB, type Db, openDb } from './db.js';
+import { Decisions } from './decisions.js';
 import { GroupIds } from './group-ids.js';
 import { Groups } from './groups.js';
 import { Leases } from './leases.js';
@@ -15,7 +16,7 @@ import { Views } from './views.js';
 export function authzModule(ports: AuthzPorts): DynamicModule {
   return {
     module: AuthzModule,
-    controllers: [Audit, GroupIds, Groups, Views, Leases, Memberships, Organizations],
+    controllers: [Audit, Decisions, GroupIds, Groups, Leases, Memberships, Organizations, Views],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },

@@ -2,7 +2,7 @@ import { decide } from '@vivarium/access/decide';
 import type { Standing } from '@vivarium/access/standing';
 import { Fault } from '@vivarium/fault/fault';
 import { accountByLogin } from './accounts-by.js';
-import { type Asker, addressOf } from './asker.js';
+import type { Asker } from './asker.js';
 import type { Db, Tx } from './db.js';
 import type { AuthzPorts } from './ports.js';
 import { viewOf } from './view-of.js';
@@ -54,7 +54,6 @@ export function requireRight(
 ): void {
   const { id, login } = organization;
   const channel = { id, login, ownerId: id, defaultVisibility: 'private' } as const;
-  const resource = { kind, use: 'api', address: addressOf(asker) } as const;
-  const decision = decide(asker.caller, { standing, channel }, verb, resource);
+  const decision = decide(asker.caller, { standing, channel }, verb, { kind, use: 'api' });
   if (!decision.allow) throw new Fault(decision.code, decision.reason);
 }

@@ -11,6 +11,7 @@ import { openFolderBlobs } from '@vivarium/blobs/folder';
 import { readConfig } from '@vivarium/boot/config';
 import { Health } from '@vivarium/boot/health';
 import { openLog } from '@vivarium/boot/log';
+import { Decisions } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Groups } from '@vivarium/contracts/gen/vivarium/authz/v1/groups_pb';
 import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
 import { Invalidations as AuthzInvalidations, Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
@@ -66,7 +67,7 @@ const CONTRACTS = [
     Views,
     AuthzInvalidations,
   ],
-  ...[Organizations, Groups, Grants, Inbox],
+  ...[Organizations, Groups, Grants, Inbox, Decisions],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[Visibilities, Transfers],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],

@@ -1,5 +1,6 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { AccessFacts } from './access-facts.js';
 import { Audit } from './audit.js';
 import { ChannelEnds } from './channel-ends.js';
 import { Channels } from './channels.js';
@@ -28,6 +29,7 @@ export function packagesModule(ports: PackagesPorts): DynamicModule {
   return {
     module: PackagesModule,
     controllers: [
+      AccessFacts,
       Audit,
       ChannelEnds,
       Channels,

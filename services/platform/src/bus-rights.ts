@@ -21,6 +21,7 @@ export interface BusRights {
  */
 export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'authz.Audit.*': ['gateway'],
+  'authz.Decisions.*': ['gateway', 'platform'],
   'authz.GroupIds.*': ['packages'],
   'authz.Groups.*': ['gateway'],
   'authz.Invalidations.*': ['gateway'],
@@ -48,11 +49,13 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'identity.Inbox.list': ['gateway'],
   'identity.Inbox.markRead': ['gateway'],
   'identity.Invalidations.*': ['gateway'],
+  'identity.NamedTokens.*': ['authz'],
   'identity.OrganizationAccounts.*': ['authz'],
   'identity.Sessions.*': ['gateway'],
   'identity.Tokens.*': ['gateway'],
   'identity.Users.*': ['gateway'],
 
+  'packages.AccessFacts.*': ['authz'],
   'packages.Audit.*': ['gateway'],
   'packages.ChannelEnds.*': ['authz'],
   'packages.Channels.*': ['gateway', 'authz', 'platform'],

@@ -1,9 +1,10 @@
 import { ROLES, readConfig, type Target } from '@vivarium/boot/config';
+import { failureOf } from '@vivarium/boot/run';
 import { Command, InvalidArgumentError } from 'commander';
 
 // What a command stands on is loaded when it runs: help, and a word about what is missing, come at once.
 
-/** The command line `vivarium`: a role to run, or one thing to do. Every command has `--help` and ends with 0 or 1. */
+/** The command line `vivarium`: a role to run, or one thing to do. Every command has `--help`; most end with 0 or 1. */
 export function program(): Command {
   const vivarium = new Command('vivarium')
     .description('The open, self-hosted home for private conda and Python packages')
@@ -30,6 +31,7 @@ export function program(): Command {
       await rebuildChannel(config, channel);
     });
   addUpkeepCommands(vivarium);
+  addCanI(vivarium);
   vivarium
     .command('nats-conf')
     .description('print the configuration of a NATS server: one user for each service, with the rights it needs')
@@ -109,6 +111,28 @@ function addUpkeepCommands(vivarium: Command): void {
       const config = readConfig(process.env, 'all');
       const { sweepByHand } = await import('./cli-sweep.js');
       await sweepByHand(config, { dryRun, grace });
+    });
+}
+
+function addCanI(vivarium: Command): void {
+  vivarium
+    .command('can-i')
+    .argument('<as>', 'login of who would do it; anonymous for anybody')
+    .argument('<verb>', 'read, write, create, admin or own')
+    .argument('<resource>', 'a channel, or a package as channel/package')
+    .option('--token <name>', 'by this token of that account')
+    .option('--label <label>', 'under this label')
+    .option('--via <door>', 'by this way in: api, conda, pypi, upload, upload:conda …')
+    .description('say whether somebody may do something, and why; ends with 0 for yes, 1 for no, 2 for an error')
+    .action(async (as: string, verb: string, resource: string, options: { token?: string; label?: string }) => {
+      try {
+        const config = readConfig(process.env, 'all');
+        const { explainDecision } = await import('./cli-can-i.js');
+        process.exitCode = (await explainDecision(config, { as, verb, resource, ...options })) ? 0 : 1;
+      } catch (error) {
+        process.stderr.write(`${failureOf(error).line}\n`);
+        process.exitCode = 2;
+      }
     });
 }
 
