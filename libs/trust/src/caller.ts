@@ -17,8 +17,8 @@ export function callerFromProto(message: CallerMessage | undefined): Caller {
   const { accountId, login, accountKind, superuser, credentialKind, credentialId } = message;
   if (accountKind !== 'user' && accountKind !== 'organization') throw odd(`account kind "${accountKind}"`);
   const account = { kind: 'account', accountId, login, accountKind, superuser, ...addressIn(message) } as const;
-  if (credentialKind === 'session' || credentialKind === 'password') {
-    // A password opens nothing but the way to a token or a session, as the routes that take one see to.
+  if (credentialKind === 'session' || credentialKind === 'password' || credentialKind === 'browser') {
+    // The last two open nothing but the way to a token or a session, as the routes that take them see to.
     return { ...account, credential: { kind: 'session', id: credentialId } };
   }
   if (credentialKind !== 'token') throw odd(`credential kind "${credentialKind}"`);

@@ -19,8 +19,18 @@ export interface Acting {
   readonly token: TokenFacts | undefined;
 }
 
-/** The account that calls. Throws Fault('unauthenticated') for an anonymous call. */
-export async function callerOf({ trust }: IdentityPorts, call: Call): Promise<Caller> {
+/**
+ * The account that calls. Throws Fault('unauthenticated') for an anonymous call, Fault('forbidden') for a program that a
+ * browser let in: it makes itself a token, and nothing else.
+ */
+export async function callerOf(ports: IdentityPorts, call: Call): Promise<Caller> {
+  const caller = await tokenMakerOf(ports, call);
+  if (caller.credentialKind !== 'browser') return caller;
+  throw new Fault('forbidden', 'what a login by the browser gave only counts to make a token');
+}
+
+/** As `callerOf`, where a token is made. */
+export async function tokenMakerOf({ trust }: IdentityPorts, call: Call): Promise<Caller> {
   const caller = await trust.callerMessageOf(call);
   if (caller === undefined) throw nobodySignedIn();
   return caller;
@@ -37,6 +47,10 @@ export async function lockCaller(tx: Tx, caller: Caller, nowMs: number): Promise
   }
   if (caller.credentialKind === 'session') {
     await tx.$executeRaw`SELECT 1 FROM sessions WHERE id = ${caller.credentialId} FOR SHARE`;
+  }
+  if (caller.credentialKind === 'browser') {
+    // It makes one token, so two that try wait for each other.
+    await tx.$executeRaw`SELECT 1 FROM browser_logins WHERE id = ${caller.credentialId} FOR UPDATE`;
   }
   // A statement of its own: it sees what whoever held those locks before has committed.
   const today = await recheck(tx, caller, nowMs);

@@ -67,6 +67,10 @@ export function createToken(
           address: noteOf(request.address, 64),
         },
       });
+      if (caller.credentialKind === 'browser') {
+        // By this it is spent.
+        await tx.$executeRaw`UPDATE browser_logins SET token_id = ${token.id} WHERE id = ${caller.credentialId}`;
+      }
       await record(tx, acting, owner, token, replaced);
       return { text, token, replaced: replaced.length > 0 };
     }),

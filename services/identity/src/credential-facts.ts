@@ -27,6 +27,14 @@ export interface SessionFacts extends AccountFacts {
   readonly version: bigint;
 }
 
+/** A program that was let in by a session, and has a few minutes to make itself a token. */
+export interface BrowserFacts extends AccountFacts {
+  readonly id: string;
+  readonly accessExpiresAt: Date;
+  /** It has made its token, or what it came from has ended. */
+  readonly spent: boolean;
+}
+
 /** A token with its owner (as the account) and the account that made it. */
 export interface TokenFacts extends AccountFacts {
   readonly id: string;
@@ -70,6 +78,20 @@ export async function findSessionFacts(
     SELECT ${ACCOUNT}, s.id, s.last_used_at AS "lastUsedAt", s.expires_at AS "expiresAt", s.revoked_at AS "revokedAt",
       s.version
     FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE ${keyOf('s', by)}`);
+  return rows[0];
+}
+
+/** Relies on browser_logins_access_sha256_key or browser_logins_pkey. */
+export async function findBrowserFacts(
+  db: Db | Tx,
+  by: { readonly sha256: Uint8Array } | { readonly id: string },
+): Promise<BrowserFacts | undefined> {
+  const rows = await ask(db.$queryRaw<BrowserFacts[]>`
+    SELECT ${ACCOUNT}, b.id, b.access_expires_at AS "accessExpiresAt",
+      b.token_id IS NOT NULL OR b.revoked_at IS NOT NULL OR s.revoked_at IS NOT NULL AS spent
+    FROM browser_logins b JOIN accounts a ON a.id = b.account_id JOIN sessions s ON s.id = b.session_id
+    WHERE b.access_sha256 IS NOT NULL
+      AND ${'id' in by ? Prisma.sql`b.id = ${by.id}` : Prisma.sql`b.access_sha256 = ${Buffer.from(by.sha256)}`}`);
   return rows[0];
 }
 

@@ -3,10 +3,11 @@ import { restrictionsOf } from '@vivarium/access/restriction';
 import type { CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { ASSERTION_LIFE_MS } from '@vivarium/rpc/assertion';
 import { restrictionsToProto } from '@vivarium/trust/caller';
-import type { AccountFacts, SessionFacts, TokenFacts } from './credential-facts.js';
+import type { AccountFacts, BrowserFacts, SessionFacts, TokenFacts } from './credential-facts.js';
 import {
   deletedAccount,
   disabledAccount,
+  endedBrowserLogin,
   endedSession,
   expiredToken,
   revokedToken,
@@ -83,6 +84,21 @@ export function identifyByPassword(facts: AccountFacts, verifiedMs: number): Ide
       ...accountPart(facts),
       credentialKind: 'password',
       expiresAtMs: BigInt(verifiedMs + ASSERTION_LIFE_MS),
+    },
+    versions: [accountVersion(facts)],
+  };
+}
+
+/** A program that was let in by a browser. Throws Fault('unauthenticated'). */
+export function identifyByBrowser(facts: BrowserFacts | undefined, nowMs: number): Identified {
+  if (facts === undefined || facts.spent || facts.accessExpiresAt.getTime() <= nowMs) throw endedBrowserLogin();
+  checkAccount(facts);
+  return {
+    caller: {
+      ...accountPart(facts),
+      credentialKind: 'browser',
+      credentialId: facts.id,
+      expiresAtMs: BigInt(facts.accessExpiresAt.getTime()),
     },
     versions: [accountVersion(facts)],
   };

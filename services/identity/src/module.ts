@@ -4,12 +4,14 @@ import { deriveKey } from '@vivarium/token/secret';
 import { AccountNames } from './account-names.js';
 import { Accounts } from './accounts.js';
 import { Audit } from './audit.js';
+import { BrowserLogins } from './browser-logins.js';
 import { Callers } from './callers.js';
 import { DB, type Db, openDb } from './db.js';
 import { Inbox } from './inbox.js';
 import { Invitations } from './invitations.js';
 import { LastUsed } from './last-used.js';
 import { Leases } from './leases.js';
+import { NamedTokens } from './named-tokens.js';
 import { OrganizationAccounts } from './organization-accounts.js';
 import type { IdentityPorts } from './ports.js';
 import { Sessions } from './sessions.js';
@@ -36,10 +38,12 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
       AccountNames,
       Accounts,
       Audit,
+      BrowserLogins,
       Callers,
       Inbox,
       Invitations,
       Leases,
+      NamedTokens,
       OrganizationAccounts,
       Sessions,
       SignUps,

@@ -1,10 +1,22 @@
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { ASSERTION_LIFE_MS } from '@vivarium/rpc/assertion';
-import { findPasswordFacts, findSessionFacts, findTokenFacts, type TokenFacts } from './credential-facts.js';
+import {
+  findBrowserFacts,
+  findPasswordFacts,
+  findSessionFacts,
+  findTokenFacts,
+  type TokenFacts,
+} from './credential-facts.js';
 import type { Db, Tx } from './db.js';
-import { type Identified, identifyByPassword, identifySession, identifyToken } from './identified.js';
-import { endedSession, unknownToken, wrongPassword } from './refusals.js';
+import {
+  type Identified,
+  identifyByBrowser,
+  identifyByPassword,
+  identifySession,
+  identifyToken,
+} from './identified.js';
+import { endedBrowserLogin, endedSession, unknownToken, wrongPassword } from './refusals.js';
 
 /** Who a caller is today, and its token's row if it came by one. */
 export interface Rechecked extends Identified {
@@ -26,6 +38,11 @@ export async function recheck(db: Db | Tx, caller: Caller, nowMs: number): Promi
       const session = await findSessionFacts(db, { id: caller.credentialId });
       if (session?.accountId !== caller.accountId) throw endedSession();
       return identifySession(session, nowMs, session.lastUsedAt.getTime());
+    }
+    case 'browser': {
+      const browser = await findBrowserFacts(db, { id: caller.credentialId });
+      if (browser?.accountId !== caller.accountId) throw endedBrowserLogin();
+      return identifyByBrowser(browser, nowMs);
     }
     case 'password':
       return recheckPassword(db, caller);

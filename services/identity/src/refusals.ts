@@ -31,6 +31,10 @@ export function endedSession(): Fault {
   return refuse('this session has ended; sign in again');
 }
 
+export function endedBrowserLogin(): Fault {
+  return refuse('this login by the browser has expired or was used; run "anaconda login" again');
+}
+
 /** One sentence for an unknown login and a wrong password, so that nobody learns which logins exist. */
 export function wrongPassword(): Fault {
   return refuse('the login or the password is wrong; check both and try again');

@@ -13,7 +13,7 @@ import {
 import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
-import { callerOf } from './acting.js';
+import { callerOf, tokenMakerOf } from './acting.js';
 import { createToken } from './create-token.js';
 import { DB, type Db } from './db.js';
 import type { Token } from './gen/prisma/client.js';
@@ -34,7 +34,8 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
 
   async create(request: CreateTokenRequest, call: Call) {
     const { ports, db } = this;
-    const caller = await this.#callerOf(call);
+    const caller = await tokenMakerOf(ports, call);
+    await recheckSuspension(ports, db, caller);
     const owner = await ownerOf(ports, db, caller, request.organization, 'own');
     const { text, token, replaced } = await createToken(ports, db, caller, owner, request);
     // Who would not replace a living token has replaced a dead one, which no gateway lets in any more.

@@ -5,15 +5,27 @@ import { CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_p
 import type { PasswordCredential, WhoIsRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { claimsOf } from '@vivarium/trust/caller';
-import { findPasswordFacts, findSessionFacts, findTokenFacts, type PasswordFacts } from './credential-facts.js';
+import {
+  findBrowserFacts,
+  findPasswordFacts,
+  findSessionFacts,
+  findTokenFacts,
+  type PasswordFacts,
+} from './credential-facts.js';
 import type { Db } from './db.js';
-import { type Identified, identifyByPassword, identifySession, identifyToken } from './identified.js';
+import {
+  type Identified,
+  identifyByBrowser,
+  identifyByPassword,
+  identifySession,
+  identifyToken,
+} from './identified.js';
 import type { LastUsed } from './last-used.js';
 import { foldLogin, isLogin } from './login.js';
 import { checkMaker } from './makers.js';
 import { isPasswordOf } from './password.js';
 import type { IdentityPorts } from './ports.js';
-import { wrongPassword } from './refusals.js';
+import { endedBrowserLogin, wrongPassword } from './refusals.js';
 import type { SigningKeys } from './signing-keys.js';
 
 const AUDIENCE = /^[a-z][a-z-]{0,30}$/;
@@ -36,12 +48,16 @@ export async function whoIs(by: WhoIsPorts, request: WhoIsRequest) {
   return { caller, versions: [...versions], assertions: Object.fromEntries(await Promise.all(signed)) };
 }
 
-async function identify(by: WhoIsPorts, { credential, address }: WhoIsRequest): Promise<Identified> {
+async function identify(by: WhoIsPorts, { credential, address, audiences }: WhoIsRequest): Promise<Identified> {
   switch (credential.case) {
     case 'tokenSha256':
       return identifyByToken(by, credential.value, address);
     case 'sessionSha256':
       return identifyBySession(by, credential.value, address);
+    case 'browserSha256':
+      // Nobody else has to know what this is.
+      if (audiences.some((audience) => audience !== 'identity')) throw endedBrowserLogin();
+      return identifyByBrowser(await findBrowserFacts(by.db, { sha256: credential.value }), by.ports.clock());
     case 'password':
       return identifyByLogin(by, credential.value, address);
     case undefined:

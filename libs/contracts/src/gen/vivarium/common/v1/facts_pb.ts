@@ -202,14 +202,14 @@ export type Caller = Message<"vivarium.common.v1.Caller"> & {
   superuser: boolean;
 
   /**
-   * token, session or password
+   * token, session, password, or browser: a program that was let in by a session, to make itself a token
    *
    * @generated from field: string credential_kind = 5;
    */
   credentialKind: string;
 
   /**
-   * Id of the token or session; empty for a password.
+   * Id of the token, session or browser login; empty for a password.
    *
    * @generated from field: string credential_id = 6;
    */
