@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Authentications } from './anaconda/authentications.js';
+import { CanI } from './anaconda/can-i.js';
 import { Collaborators } from './anaconda/collaborators.js';
 import { Copies } from './anaconda/copies.js';
 import { Files } from './anaconda/files.js';
@@ -25,6 +26,7 @@ import { Visibility } from './anaconda/visibility.js';
 import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
 import { Legacy } from './legacy.js';
+import { OpenApi } from './openapi/openapi.js';
 import { Uploads } from './uploads.js';
 import { ChannelPage } from './web/channel-page.js';
 import { Home } from './web/home.js';
@@ -36,6 +38,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
     module: GatewayModule,
     controllers: [
       Root,
+      OpenApi,
       Authentications,
       Session,
       SignUp,
@@ -44,6 +47,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Organizations,
       Groups,
       Inbox,
+      CanI,
       TokensOfAccounts,
       Packages,
       Collaborators,
