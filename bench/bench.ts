@@ -6,6 +6,7 @@ import { measureBigUpload } from './big-upload.js';
 import { measureForget } from './forget.js';
 import { measureHide } from './hide.js';
 import { measureLargeFile } from './large-file.js';
+import { measureList } from './list.js';
 import { describeMachine, measureNoise, printedMachine } from './machine.js';
 import {
   type Options,
@@ -36,6 +37,7 @@ const SINGLE: Readonly<Record<SinglePart, (stand: Stand) => Promise<Report>>> = 
 const PAIRED: Readonly<Record<PairPart, (pair: Pair) => Promise<Report>>> = {
   forget: measureForget,
   hide: measureHide,
+  list: measureList,
 };
 
 const NOISE_MS = 2_000;

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 /** What is measured on the product in one process. */
 export const SINGLE_PARTS = ['startup', 'small', 'large', 'visible', 'revoke', 'upload'] as const;
 /** What is measured on separate services with two gateways. */
-export const PAIR_PARTS = ['forget', 'hide'] as const;
+export const PAIR_PARTS = ['forget', 'hide', 'list'] as const;
 const PART_NAMES = [...SINGLE_PARTS, ...PAIR_PARTS] as const;
 export type SinglePart = (typeof SINGLE_PARTS)[number];
 export type PairPart = (typeof PAIR_PARTS)[number];
@@ -23,6 +23,8 @@ export interface Options {
   readonly forgettings: number;
   /** Packages that turn private. */
   readonly hidings: number;
+  /** Lists of packages, of each size and for everybody who asks. */
+  readonly listings: number;
   readonly jsonFile: string | undefined;
 }
 
@@ -48,8 +50,26 @@ export function parseOptions(words: readonly string[]): Options | undefined {
   const wanted = values.only?.map(parsePartName);
   const parts = PART_NAMES.filter((name) => wanted?.includes(name) ?? !(name === 'upload' && values['no-large']));
   const measures = values.quick
-    ? { rounds: 3, roundMs: 1_000, files: 200, publishes: 20, revocations: 10, forgettings: 20, hidings: 10 }
-    : { rounds: 5, roundMs: 3_000, files: 1_000, publishes: 100, revocations: 50, forgettings: 200, hidings: 100 };
+    ? {
+        rounds: 3,
+        roundMs: 1_000,
+        files: 200,
+        publishes: 20,
+        revocations: 10,
+        forgettings: 20,
+        hidings: 10,
+        listings: 20,
+      }
+    : {
+        rounds: 5,
+        roundMs: 3_000,
+        files: 1_000,
+        publishes: 100,
+        revocations: 50,
+        forgettings: 200,
+        hidings: 100,
+        listings: 100,
+      };
   return { parts, ...measures, jsonFile: values.json };
 }
 
