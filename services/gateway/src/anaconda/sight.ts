@@ -46,6 +46,18 @@ export class Sight {
     throw new Fault('forbidden', `Only those who publish in ${login} are told when it changes.`);
   }
 
+  /** What new packages of the channel are unless said otherwise, if the caller sees all of it; undefined for anybody else. */
+  async defaultVisibility(request: IncomingMessage, login: string): Promise<string | undefined> {
+    try {
+      const { channel, admission } = await this.#reader(request, login);
+      return admission.kind === 'view' && admission.view.everything ? channel.defaultVisibility : undefined;
+    } catch (error) {
+      // Less is told to a token that is cut off from the channel, or to a superuser who is a stranger there.
+      if (isFault(error) && ['forbidden', 'not_found', 'unauthenticated'].includes(error.code)) return undefined;
+      throw error;
+    }
+  }
+
   /** The id of the channel, if the caller whom identity named may know that it exists; undefined if not, or if it does not. */
   async channelIdFor(caller: Caller, login: string, address: string | undefined): Promise<string | undefined> {
     try {

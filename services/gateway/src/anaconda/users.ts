@@ -50,7 +50,10 @@ export class Users {
   @Get('user/:login')
   async find(@Req() request: IncomingMessage, @Param('login') text: string) {
     const { account, asker } = await this.#seen(request, text);
-    return accountShape(account, asker.caller);
+    const shape = accountShape(account, asker.caller);
+    if (asker.caller === undefined) return shape;
+    const visibility = await this.sight.defaultVisibility(request, account.login);
+    return visibility === undefined ? shape : { ...shape, default_visibility: visibility };
   }
 
   /** Those organizations of a user that the caller may know of. */

@@ -1,6 +1,7 @@
+import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Transfers, Visibilities } from '@vivarium/contracts/gen/vivarium/packages/v1/transfers_pb';
 import { Fault } from '@vivarium/fault/fault';
-import { ALICE, type Running, startGateway } from '../gateway.fixture.js';
+import { ALICE, BOB, type Running, startGateway } from '../gateway.fixture.js';
 
 let gateway: Running;
 let headers: Record<string, string>;
@@ -55,6 +56,22 @@ describe('the default of a channel', () => {
       { channel: 'alice', visibility: 'authenticated' },
     ]);
     expect((await ask('PUT', '/api/packages/alice/default-visibility', {})).status).toBe(400);
+  });
+
+  it('is told with the account to those who see all of the channel, and to nobody else', async () => {
+    gateway.others.teach(Accounts, 'find', async ({ by }) => ({ account: { id: 'x1', login: String(by.value) } }));
+    const told = async (login: string, token?: string) => {
+      const asked = token === undefined ? {} : { headers: { Authorization: `token ${token}` } };
+      const answer = await gateway.ask(`/api/user/${login}`, asked);
+      return [answer.status, (answer.json() as { default_visibility?: string }).default_visibility];
+    };
+    const alice = gateway.token(ALICE);
+    expect(await told('alice', alice)).toEqual([200, 'public']);
+    expect(await told('bob', alice)).toEqual([200, undefined]);
+    expect(await told('alice')).toEqual([200, undefined]);
+    expect(await told('bob', gateway.token({ ...BOB, superuser: true }))).toEqual([200, 'public']);
+    expect(await told('hidden', gateway.token({ ...BOB, superuser: true }))).toEqual([200, undefined]);
+    expect(await told('alice', gateway.token({ ...ALICE, scopes: ['repos'] }))).toEqual([200, undefined]);
   });
 });
 
