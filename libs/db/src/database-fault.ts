@@ -37,6 +37,8 @@ const UNAVAILABLE_CODES = new Set([
   'ETIMEDOUT',
 ]);
 
+const DISK_FULL = '53100';
+
 // node-postgres and its pool give these without a code.
 const UNAVAILABLE_MESSAGES = [
   /^Connection terminated/,
@@ -48,11 +50,17 @@ const UNAVAILABLE_MESSAGES = [
 ];
 
 /**
- * Fault('unavailable') if the error says that the database cannot be reached or cut us off; any other error as it is.
+ * Fault('unavailable') if the error says that the database cannot be reached, cut us off, or has no room; any other error as it is.
  * A statement that was running may or may not have taken effect: repeat only what may be repeated.
  */
 export function databaseFaultOf(error: unknown): unknown {
-  if (isFault(error) || !isDatabaseAway(error)) return error;
+  if (isFault(error)) return error;
+  if (codesOf(error).includes(DISK_FULL)) {
+    return new Fault('unavailable', 'The disk of the database is full: free space there, or enlarge it.', {
+      cause: error,
+    });
+  }
+  if (!isDatabaseAway(error)) return error;
   return new Fault('unavailable', 'The database does not answer at the moment: try again in a few seconds.', {
     cause: error,
   });

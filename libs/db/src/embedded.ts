@@ -58,6 +58,7 @@ const USER = 'vivarium';
 const DATABASE = 'vivarium';
 // Held by the process whose server this is; its session ends with the process, so a held lock means a living owner.
 const OWNER_LOCK = 7_611_840_187;
+const LONGEST_PAUSE_MS = 10_000;
 
 // Small, for a server that shares a machine with everything else. Durability is left as it is: fsync and
 // synchronous_commit are on. Statements and row values stay out of the log, which is a plain file.
@@ -112,6 +113,7 @@ class Server {
   private owning: Promise<void> | undefined;
   private stopping = false;
   private restarting: Promise<void> = Promise.resolve();
+  /** When it was started again, in the last minute. */
   private readonly starts: number[] = [];
 
   constructor(
@@ -203,24 +205,45 @@ class Server {
     });
   }
 
-  // Never rejects: a server that cannot be had again is reported, and its clients see that it is unavailable.
+  // Never rejects: while the server cannot be had again, its clients see that it is unavailable. It is tried for ever: what keeps
+  // it from starting, as a full disk, is mended by somebody who does not know of us.
   private async restart(): Promise<void> {
-    const now = Date.now();
-    this.starts.push(now);
-    if (this.starts.filter((at) => now - at < 60_000).length > 5) {
-      this.log(`PostgreSQL ended more than 5 times in a minute and is left alone: see ${this.cluster.logFile}`);
-      return;
-    }
     this.log('PostgreSQL ended unexpectedly and is started again');
     try {
-      await this.launch();
+      if (!(await this.relaunch())) return;
       await this.own();
       this.log(`PostgreSQL is ready again on 127.0.0.1:${this.port}`);
     } catch (error) {
-      this.log(
-        types.isNativeError(error) ? error.message : `PostgreSQL cannot start again: see ${this.cluster.logFile}`,
-      );
+      this.complain(error);
     }
+  }
+
+  /** False if it was told to stop before the server was there. */
+  private async relaunch(): Promise<boolean> {
+    for (;;) {
+      await this.pause();
+      if (this.stopping) return false;
+      try {
+        await this.launch();
+        return true;
+      } catch (error) {
+        this.complain(error);
+      }
+    }
+  }
+
+  private complain(error: unknown): void {
+    this.log(types.isNativeError(error) ? error.message : `PostgreSQL cannot start again: see ${this.cluster.logFile}`);
+  }
+
+  /** Nothing for the first starts of a minute, then longer and longer. */
+  private async pause(): Promise<void> {
+    const now = Date.now();
+    while (this.starts[0] !== undefined && now - this.starts[0] > 60_000) this.starts.shift();
+    this.starts.push(now);
+    const pauseMs = this.starts.length <= 3 ? 0 : Math.min(250 * 2 ** (this.starts.length - 4), LONGEST_PAUSE_MS);
+    const until = now + pauseMs;
+    while (!this.stopping && Date.now() < until) await sleep(50);
   }
 
   /** Takes the owner's lock and keeps it for the life of this process. */
@@ -418,6 +441,9 @@ async function startFaultOf(cluster: Cluster, port: number, from: number, failed
     );
   }
   if (said.includes('lock file "postmaster.pid" already exists')) return inUse(cluster, cause);
+  if (said.includes('No space left on device')) {
+    return new Fault('unavailable', `The disk of ${cluster.dir} is full: free space there, or enlarge it.`, { cause });
+  }
   return broken(cluster, lastComplaintOf(said), cause);
 }
 
