@@ -14,9 +14,10 @@ export class Watchdog {
     this.#process.unref();
   }
 
-  /** From now on, kill this process and remove this folder at the end. */
-  guard(what: { readonly pid: number } | { readonly folder: string }): void {
-    this.#say('pid' in what ? `pid ${what.pid}` : `folder ${what.folder}`);
+  /** From now on, kill this process, unmount this file system, remove this folder at the end. */
+  guard(what: { readonly pid: number } | { readonly mount: string } | { readonly folder: string }): void {
+    if ('pid' in what) this.#say(`pid ${what.pid}`);
+    else this.#say('mount' in what ? `mount ${what.mount}` : `folder ${what.folder}`);
   }
 
   /** This process has ended by itself. */
