@@ -8,6 +8,8 @@ import { Feed, type TakeNames } from './feed.js';
 import { type IndexingLog, IndexingLoop } from './loop.js';
 import { OneAtATime } from './one-at-a-time.js';
 
+export type IndexKind = 'conda' | 'pypi';
+
 /** What the index of a channel shows, and against what it is moved: every move changes one of the two. */
 export interface State {
   readonly generation: number;
@@ -30,7 +32,7 @@ export interface ChannelFold {
 
 export interface ChannelIndexerOptions {
   readonly service: string;
-  readonly kind: 'conda' | 'pypi';
+  readonly kind: IndexKind;
   readonly bus: Bus;
   readonly trust: Pick<Trust, 'assertionFor'>;
   readonly invalidations: Pick<Invalidations, 'barrier'>;
@@ -122,22 +124,27 @@ export class ChannelIndexer {
 }
 
 /** What a move changes for those who remember heads: nothing, if no head changed. */
-export function factsOf(channelId: string, from: State, to: State, changedHeads: number) {
+export function factsOf(kind: IndexKind, channelId: string, from: State, to: State, changedHeads: number) {
   if (changedHeads === 0) return [];
-  const heads = { tag: `heads:${channelId}`, version: to.generation };
-  return to.rebuilds === from.rebuilds ? [heads] : [heads, { tag: rebuildsTag(channelId), version: to.rebuilds }];
+  const heads = { tag: headsTag(kind, channelId), version: to.generation };
+  return to.rebuilds === from.rebuilds ? [heads] : [heads, { tag: rebuildsTag(kind, channelId), version: to.rebuilds }];
 }
 
 /** At which versions a head was read. */
-export function versionsOf(channelId: string, { generation, rebuilds }: State) {
+export function versionsOf(kind: IndexKind, channelId: string, { generation, rebuilds }: State) {
   return [
-    { tag: `heads:${channelId}`, version: BigInt(generation) },
-    { tag: rebuildsTag(channelId), version: BigInt(rebuilds) },
+    { tag: headsTag(kind, channelId), version: BigInt(generation) },
+    { tag: rebuildsTag(kind, channelId), version: BigInt(rebuilds) },
   ];
 }
 
-function rebuildsTag(channelId: string): string {
-  return `rebuilds:${channelId}`;
+// The kind is part of both: one index must not make the other's heads look old, which may be behind for good reasons.
+function headsTag(kind: IndexKind, channelId: string): string {
+  return `heads:${kind}:${channelId}`;
+}
+
+function rebuildsTag(kind: IndexKind, channelId: string): string {
+  return `rebuilds:${kind}:${channelId}`;
 }
 
 function aheadOf(channelId: string, indexed: number, told: number): Fault {

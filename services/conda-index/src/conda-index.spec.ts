@@ -59,8 +59,8 @@ describe('the running service', () => {
     const found = await (await stage.heads()).find({ channelId: 'one', label: 'main', subdir: 'linux-64' });
     expect(found.generation).toBe(1n);
     expect(found.versions).toMatchObject([
-      { tag: 'heads:one', version: 1n },
-      { tag: 'rebuilds:one', version: 0n },
+      { tag: 'heads:conda:one', version: 1n },
+      { tag: 'rebuilds:conda:one', version: 0n },
     ]);
     await publish('one', 'zlib', {
       packageId: 'p1',
@@ -81,7 +81,7 @@ describe('the running service', () => {
     }
     const unknown = await (await stage.heads()).find({ channelId: 'nobody', label: 'main', subdir: 'noarch' });
     expect([unknown.generation, unknown.manifestKey]).toEqual([0n, '']);
-    expect(unknown.versions[0]).toMatchObject({ tag: 'heads:nobody', version: 0n });
+    expect(unknown.versions[0]).toMatchObject({ tag: 'heads:conda:nobody', version: 0n });
   });
 
   it('moves every directory and label of a channel to the same generation', async () => {
@@ -337,7 +337,7 @@ describe('workers', () => {
     const heads = await stage.heads();
     expect(await heads.rebuild({ channelId: 'broken' })).toMatchObject({ generation: 80n, names: 80, changedHeads: 1 });
     const { versions } = await heads.find({ channelId: 'broken', label: 'main', subdir: 'linux-64' });
-    expect(versions).toMatchObject([{ version: 80n }, { tag: 'rebuilds:broken', version: 1n }]);
+    expect(versions).toMatchObject([{ version: 80n }, { tag: 'rebuilds:conda:broken', version: 1n }]);
     await service.stop();
     expect(await filesIn('broken')).toHaveLength(80);
     publish('broken', 'n7', ['1', '2']);

@@ -66,7 +66,7 @@ async function begin(ports: CondaIndexPorts, beginning: Beginning): Promise<Chan
 function move({ clock, invalidations }: CondaIndexPorts, claims: Claims, moves: Moves): Promise<boolean> {
   return claims.move(moves.channelId, hashesIn(moves), async (tx) => {
     if (!(await moveHeads(tx, moves, new Date(clock())))) return false;
-    const facts = factsOf(moves.channelId, moves.from, moves.to, moves.heads.length);
+    const facts = factsOf('conda', moves.channelId, moves.from, moves.to, moves.heads.length);
     if (facts.length > 0) await invalidations.add(tx, facts);
     return true;
   });

@@ -138,7 +138,7 @@ export class Conda {
         // Of the head too: what no index holds yet may be in the next one.
         const versions = [
           { tag: `channel:${channel.id}`, version: channel.generation },
-          { tag: `heads:${channel.id}`, version: head.generation },
+          { tag: `heads:conda:${channel.id}`, version: head.generation },
         ];
         return { value: found ? { audience: audienceFromProto(audience), name } : undefined, versions };
       },

@@ -27,7 +27,7 @@ export class Heads implements HandlerOf<typeof HeadsContract> {
     return {
       generation: BigInt(head.generation),
       manifestKey: head.hash,
-      versions: versionsOf(channelId, head),
+      versions: versionsOf('pypi', channelId, head),
     };
   }
 

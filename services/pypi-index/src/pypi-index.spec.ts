@@ -99,8 +99,8 @@ describe('the running service', () => {
     const found = await heads.find({ channelId: 'one', label: 'main' });
     expect(found.generation).toBe(2n);
     expect(found.versions).toMatchObject([
-      { tag: 'heads:one', version: 2n },
-      { tag: 'rebuilds:one', version: 0n },
+      { tag: 'heads:pypi:one', version: 2n },
+      { tag: 'rebuilds:pypi:one', version: 0n },
     ]);
     expect(await heads.find({ channelId: 'one', label: 'dev' })).toMatchObject({ generation: 2n, manifestKey: '' });
     expect(await heads.find({ channelId: 'nobody', label: 'dev' })).toMatchObject({ generation: 0n, manifestKey: '' });

@@ -61,7 +61,7 @@ async function begin(ports: PypiIndexPorts, beginning: Beginning): Promise<Chann
 function move({ invalidations }: PypiIndexPorts, claims: Claims, moves: Moves): Promise<boolean> {
   return claims.move(moves.channelId, hashesIn(moves), async (tx) => {
     if (!(await moveHeads(tx, moves))) return false;
-    const facts = factsOf(moves.channelId, moves.from, moves.to, moves.heads.length);
+    const facts = factsOf('pypi', moves.channelId, moves.from, moves.to, moves.heads.length);
     if (facts.length > 0) await invalidations.add(tx, facts);
     return true;
   });

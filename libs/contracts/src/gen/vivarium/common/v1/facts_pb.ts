@@ -14,8 +14,8 @@ export const file_vivarium_common_v1_facts: GenFile = /*@__PURE__*/
 
 /**
  * A fact that a gateway keeps carries the versions it was read at. Tags name the row: `account:<id>`, `token:<id>`,
- * `session:<id>`, `login:<login>`, `standing:<channel id>`, `channel:<id>`, `package:<id>`, `heads:<channel id>`,
- * `rebuilds:<channel id>`.
+ * `session:<id>`, `login:<login>`, `standing:<channel id>`, `channel:<id>`, `package:<id>`, `heads:<kind>:<channel id>`,
+ * `rebuilds:<kind>:<channel id>` (of an index: `conda` or `pypi`).
  *
  * @generated from message vivarium.common.v1.FactVersion
  */
