@@ -17,7 +17,7 @@ export const VERBS = ['create', 'read', 'write', 'admin', 'own'] as const;
  */
 export type Verb = (typeof VERBS)[number];
 
-export const RESOURCE_KINDS = ['channel', 'package', 'groups', 'organization', 'tokens'] as const;
+export const RESOURCE_KINDS = ['channel', 'package', 'groups', 'organization', 'tokens', 'audit'] as const;
 export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 
 /**
@@ -83,7 +83,13 @@ export function packageCut(
  * a sentence, or null. It may still begin an upload: what it brings is decided when it is known.
  */
 export function wholeCut(token: TokenCredential, ask: Ask): string | null {
+  // What is read of an audit trail is of the whole channel.
+  if (ask.verb === 'read' && ask.kind === 'audit') return limitOf(token);
   if (ask.verb === 'read' || (ask.kind === 'channel' && (ask.verb === 'write' || ask.verb === 'create'))) return null;
+  return limitOf(token);
+}
+
+function limitOf(token: TokenCredential): string | null {
   const { packages, labels, subdirs } = token.restrictions;
   const limits = packages ?? labels ?? subdirs;
   return limits === undefined ? null : `is limited to a part of the channel: ${limits.join(', ')}`;

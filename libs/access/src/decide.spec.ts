@@ -57,7 +57,7 @@ const { facts } = model;
 const channels: Readonly<Record<string, ChannelRow>> = { ...facts.organizations, ...facts.users };
 
 const LINE =
-  /^(\S+) (creates|reads|writes|administers|owns) (?:(channel|organization) (\S+)|(package) ([^/\s]+)\/(\S+)|(groups|tokens) of (\S+))(?: through (\S+))?(?: under (\S+))?(?: in (\S+))?(?: from (\S+))?$/;
+  /^(\S+) (creates|reads|writes|administers|owns) (?:(channel|organization) (\S+)|(package) ([^/\s]+)\/(\S+)|(groups|tokens|audit) of (\S+))(?: through (\S+))?(?: under (\S+))?(?: in (\S+))?(?: from (\S+))?$/;
 const VERB_OF: Readonly<Record<string, Verb>> = {
   creates: 'create',
   reads: 'read',

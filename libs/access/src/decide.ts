@@ -102,7 +102,7 @@ function rightTo(caller: Caller, facts: Facts, verb: Verb, resource: Resource): 
 const RANK = { read: 1, write: 2, admin: 3, own: 4 } as const;
 
 function needOf(verb: Verb, kind: ResourceKind): number {
-  if (kind === 'groups' || kind === 'organization' || kind === 'tokens') return RANK.own;
+  if (kind === 'groups' || kind === 'organization' || kind === 'tokens' || kind === 'audit') return RANK.own;
   return verb === 'create' ? RANK.write : RANK[verb];
 }
 
@@ -166,6 +166,8 @@ function targetOf(facts: Facts, verb: Verb, resource: Resource): string {
     case 'groups':
     case 'tokens':
       return `the ${resource.kind} of ${login}`;
+    case 'audit':
+      return `the audit trail of ${login}`;
   }
 }
 

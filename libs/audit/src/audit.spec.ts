@@ -108,4 +108,18 @@ describe('the audit table', () => {
     const path = `../../../services/${service}/prisma/migrations/20261202000000_audit/migration.sql`;
     expect(await readFile(new URL(path, import.meta.url), 'utf8')).toBe(await readFile(SQL, 'utf8'));
   });
+
+  it('gives no more than fits into a message, and all of it page by page', async () => {
+    const after = { text: 'x'.repeat(16_000) };
+    for (let at = 1; at <= 40; at++) await write({ resource: `number ${at}`, after }, at);
+    const resources: string[] = [];
+    for (let beforeId = ''; ; ) {
+      const { events, more } = await list({ everything: true, beforeId });
+      expect(events.reduce((sum, { afterJson }) => sum + afterJson.length, 0)).toBeLessThan(300 * 1024);
+      resources.push(...events.map(({ resource }) => resource));
+      if (!more) break;
+      beforeId = events.at(-1)?.id ?? '';
+    }
+    expect(resources).toEqual(Array.from({ length: 40 }, (_, at) => `number ${40 - at}`));
+  });
 });

@@ -29,6 +29,10 @@ export type AuditFacts = { readonly [name: string]: AuditFact };
 export type AuditFact = string | number | boolean | null | readonly string[] | AuditFacts;
 
 const PAGE_MAX = 500;
+// Three services' pages together fit into one message.
+const PAGE_BYTES = 256 * 1024;
+// What an event takes beside its facts, at most.
+const ROW_BYTES = 800;
 const RESOURCE_LENGTH_MAX = 500;
 // More than any change that a person makes; bulk changes name the first of their packages.
 const FACTS_LENGTH_MAX = 16_384;
@@ -73,7 +77,7 @@ interface Row {
 }
 
 /**
- * A page of one service's events, newest first: at most 500, or fewer if `limit` says so. Throws Fault('unavailable').
+ * A page of one service's events, newest first: at most 500, or fewer if `limit` says so or no more fit into a message. Throws Fault('unavailable').
  * Relies on the indexes audit_owner and audit_pkey.
  */
 export async function listAudit(pool: Pick<Pool, 'query'>, request: ListAuditRequest): Promise<ListAuditResponse> {
@@ -90,14 +94,25 @@ export async function listAudit(pool: Pick<Pool, 'query'>, request: ListAuditReq
   const where = wheres.length === 0 ? '' : `WHERE ${wheres.join(' AND ')}`;
   try {
     const { rows } = await pool.query<Row>(`SELECT * FROM audit ${where} ORDER BY id DESC LIMIT $1`, values);
-    const events = rows.slice(0, limit).map(eventOf);
-    return create(ListAuditResponseSchema, { events, more: rows.length > limit });
+    const events = fitting(rows.slice(0, limit).map(eventOf));
+    return create(ListAuditResponseSchema, { events, more: rows.length > events.length });
   } catch (error) {
     throw databaseFaultOf(error);
   }
 }
 
 type EventInit = NonNullable<MessageInitShape<typeof ListAuditResponseSchema>['events']>[number];
+
+/** The first few, as many as fit into a message beside those of other services; one at least. */
+function fitting(events: readonly EventInit[]): EventInit[] {
+  let sizeBytes = 0;
+  const end = events.findIndex((event, at) => {
+    const { beforeJson = '', afterJson = '', resource = '' } = event;
+    sizeBytes += ROW_BYTES + Buffer.byteLength(beforeJson) + Buffer.byteLength(afterJson) + Buffer.byteLength(resource);
+    return at > 0 && sizeBytes > PAGE_BYTES;
+  });
+  return end < 0 ? [...events] : events.slice(0, end);
+}
 
 function eventOf(row: Row): EventInit {
   return {

@@ -3,17 +3,21 @@ import { fileURLToPath } from 'node:url';
 import { create } from '@bufbuild/protobuf';
 import type { Audience } from '@vivarium/access/audience';
 import type { PackageFacts } from '@vivarium/access/decide';
+import { AuditTrail } from '@vivarium/contracts/gen/vivarium/authz/v1/audit_trail_pb';
 import { Decisions } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Groups } from '@vivarium/contracts/gen/vivarium/authz/v1/groups_pb';
 import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
+import type { ListAuditRequest } from '@vivarium/contracts/gen/vivarium/common/v1/audit_pb';
 import { type Caller, CallerSchema, type Restrictions } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/account_names_pb';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { Audit as IdentityAudit } from '@vivarium/contracts/gen/vivarium/identity/v1/audit_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
 import { NamedTokens } from '@vivarium/contracts/gen/vivarium/identity/v1/named_tokens_pb';
 import { OrganizationAccounts } from '@vivarium/contracts/gen/vivarium/identity/v1/organization_accounts_pb';
 import { AccessFacts } from '@vivarium/contracts/gen/vivarium/packages/v1/access_facts_pb';
+import { Audit as PackagesAudit } from '@vivarium/contracts/gen/vivarium/packages/v1/audit_pb';
 import { ChannelEnds } from '@vivarium/contracts/gen/vivarium/packages/v1/channel_ends_pb';
 import { Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { migrate } from '@vivarium/db/migrate';
@@ -48,6 +52,12 @@ export interface PlayedAccount {
   readonly name: string;
 }
 
+export interface PlayedEvent {
+  readonly id: string;
+  readonly ownerId: string;
+  readonly action: string;
+}
+
 export interface PlayedToken {
   readonly scopes: string[];
   readonly refusal: string;
@@ -77,6 +87,8 @@ export class RunningAuthz {
   readonly audiences = new Map<string, readonly Audience[]>();
   /** Tokens, by `<owner id> <name>`. */
   readonly tokens = new Map<string, PlayedToken>();
+  /** What identity and packages wrote down, newest first. */
+  readonly trails = { identity: [] as PlayedEvent[], packages: [] as PlayedEvent[] };
   /** Calls that other services received, as `<service> <what> <login>`. */
   readonly received: string[] = [];
   /** Messages that identity took, by their keys. */
@@ -162,6 +174,7 @@ export class RunningAuthz {
 
   #clients(options: { readonly assertion?: string; readonly timeoutMs: number }) {
     return {
+      auditTrail: clientOf(AuditTrail, this.bus, options),
       decisions: clientOf(Decisions, this.bus, options),
       groups: clientOf(Groups, this.bus, options),
       organizations: clientOf(Organizations, this.bus, options),
@@ -223,6 +236,18 @@ export class RunningAuthz {
       accounts: ids.flatMap((id) => this.#byId(id) ?? []),
     });
     await serve(AccountNames, { ofIds }, this.bus, QUIET);
+    for (const [contract, name] of [
+      [IdentityAudit, 'identity'],
+      [PackagesAudit, 'packages'],
+    ] as const) {
+      const list = async ({ everything, ownerId, beforeId, limit }: ListAuditRequest) => {
+        const events = this.trails[name].filter(
+          (event) => (everything || event.ownerId === ownerId) && (beforeId === '' || event.id < beforeId),
+        );
+        return { events: events.slice(0, limit), more: events.length > limit };
+      };
+      await serve(contract, { list }, this.bus, QUIET);
+    }
     await serve(
       NamedTokens,
       {

@@ -1,6 +1,7 @@
 import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './audit.js';
+import { AuditTrail } from './audit-trail.js';
 import { Courier } from './courier.js';
 import { DB, type Db, openDb } from './db.js';
 import { Decisions } from './decisions.js';
@@ -16,7 +17,7 @@ import { Views } from './views.js';
 export function authzModule(ports: AuthzPorts): DynamicModule {
   return {
     module: AuthzModule,
-    controllers: [Audit, Decisions, GroupIds, Groups, Leases, Memberships, Organizations, Views],
+    controllers: [Audit, AuditTrail, Decisions, GroupIds, Groups, Leases, Memberships, Organizations, Views],
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: DB, useFactory: () => openDb(ports.pool) },

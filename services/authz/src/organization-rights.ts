@@ -45,12 +45,12 @@ export async function standingIn(db: Db | Tx, { caller }: Asker, channelId: stri
   return { owner, member, groups };
 }
 
-/** Throws Fault('forbidden') with its reason unless the asker may do this to the groups, or to the organization. */
+/** Throws Fault('forbidden') with its reason unless the asker may do this to the groups, the organization, or its trail. */
 export function requireRight(
   asker: Asker,
   { organization, standing }: Seen,
   verb: 'read' | 'own',
-  kind: 'groups' | 'organization',
+  kind: 'groups' | 'organization' | 'audit',
 ): void {
   const { id, login } = organization;
   const channel = { id, login, ownerId: id, defaultVisibility: 'private' } as const;

@@ -20,7 +20,8 @@ export interface BusRights {
  * the bus is the second fence, behind what each handler asks of an assertion.
  */
 export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
-  'authz.Audit.*': ['gateway'],
+  'authz.Audit.*': ['authz'],
+  'authz.AuditTrail.*': ['gateway'],
   'authz.Decisions.*': ['gateway', 'platform'],
   'authz.GroupIds.*': ['packages'],
   'authz.Groups.*': ['gateway'],
@@ -37,7 +38,7 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
 
   'identity.AccountNames.*': ['authz', 'packages'],
   'identity.Accounts.*': ['gateway', 'authz', 'packages'],
-  'identity.Audit.*': ['gateway'],
+  'identity.Audit.*': ['authz'],
   // Whoever verifies assertions of callers, identity's own included.
   'identity.Callers.keys': ['identity', 'authz', 'packages'],
   'identity.Callers.recheck': ['authz', 'packages'],
@@ -56,7 +57,7 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'identity.Users.*': ['gateway'],
 
   'packages.AccessFacts.*': ['authz'],
-  'packages.Audit.*': ['gateway'],
+  'packages.Audit.*': ['authz'],
   'packages.ChannelEnds.*': ['authz'],
   'packages.Channels.*': ['gateway', 'authz', 'platform'],
   'packages.Collaborators.*': ['gateway'],

@@ -25,6 +25,20 @@ export async function sendRows<T>(
   });
 }
 
+/** Answers 200 with one JSON object a line, asking for pages as `sendRows` does. */
+export async function sendLines<T>(response: ServerResponse, first: Page<T>): Promise<void> {
+  response.writeHead(200, { 'Content-Type': 'application/jsonl' });
+  await pipeline(Readable.from(linesOf(first)), response).catch((error: unknown) => {
+    if (!isGone(error)) throw error;
+  });
+}
+
+async function* linesOf<T>(first: Page<T>): AsyncGenerator<string> {
+  for (let page: Page<T> | undefined = first; page !== undefined; page = await page.next?.()) {
+    if (page.rows.length > 0) yield page.rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  }
+}
+
 async function* textOf<T>(first: Page<T>, around: { before: string; after: string }): AsyncGenerator<string> {
   let separator = `${around.before}[`;
   for (let page: Page<T> | undefined = first; page !== undefined; page = await page.next?.()) {
