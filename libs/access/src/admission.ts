@@ -93,7 +93,8 @@ export function addressCut(address: string | undefined): string {
   return `may not be used from ${address === undefined ? 'an unknown address' : address}: its owner limited it to other addresses`;
 }
 
-function isChannelVisible(view: View, channel: ChannelFacts): boolean {
+/** True if whoever has this view, uncut, may know that the channel is there. */
+export function isChannelVisible(view: View, channel: Pick<ChannelFacts, 'defaultVisibility' | 'audiences'>): boolean {
   return channel.defaultVisibility === 'public' || channel.audiences.some((audience) => belongs(view, audience));
 }
 

@@ -106,6 +106,24 @@ describe('access', () => {
     }
   });
 
+  it('asks the same of others for a hidden channel and for a missing one', async () => {
+    const { channels } = await running.gateway();
+    for (const who of [undefined, bob]) {
+      const [packages, stages] = [await running.packages(who), await running.stages(who)];
+      const asked = async (channel: string) => {
+        running.heard.length = 0;
+        await toldBy(packages.list({ channel }));
+        await toldBy(packages.find({ channel, name: 'hidden' }));
+        await toldBy(stages.admit({ channel, kind: 'conda' }));
+        await toldBy(channels.find({ login: channel }));
+        return [...running.heard];
+      };
+      expect(await asked('zed')).toEqual(await asked('nil'));
+      // Once in each of the four calls, and what one is there in three of them.
+      expect(running.heard).toHaveLength(who === undefined ? 4 : 7);
+    }
+  });
+
   it('gives the gateway the same answer, with the same versions, for hidden and missing files', async () => {
     const { files } = await running.gateway();
     const at = (basename: string, view: object) =>

@@ -46,7 +46,11 @@ export async function actorIn(ports: AskPorts, call: Call, login: string): Promi
   const caller = message === undefined ? ANONYMOUS : callerFromProto(message);
   const name = login.toLowerCase();
   const channel = await findChannel(ports, name);
-  if (channel === undefined) throw hiddenChannel(caller, name);
+  if (channel === undefined) {
+    // At the cost of a hidden one: what one is there is asked for all the same.
+    await standingOf(ports, caller, { id: `no channel ${name.slice(0, 70)}`, kind: 'user' });
+    throw hiddenChannel(caller, name);
+  }
   return { caller, message, channel, standing: await standingOf(ports, caller, channel) };
 }
 
@@ -108,7 +112,7 @@ export function missingPackage(login: string, name: string): Fault {
 async function standingOf(
   ports: Pick<PackagesPorts, 'bus' | 'trust'>,
   caller: Caller,
-  channel: ChannelRow,
+  channel: Pick<ChannelRow, 'id' | 'kind'>,
 ): Promise<Standing> {
   if (caller.kind === 'anonymous') return STRANGER_STANDING;
   const { accountId, accountKind } = caller;

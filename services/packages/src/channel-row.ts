@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { isChannelVisible } from '@vivarium/access/admission';
 import type { Audience, Visibility } from '@vivarium/access/audience';
+import { strangerView } from '@vivarium/access/view';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { isFault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
@@ -40,15 +42,19 @@ SELECT c.id, c.login, c.kind, c.incarnation, c.default_visibility AS "defaultVis
   c.created_at AS "createdAt", coalesce((SELECT jsonb_agg(audience ORDER BY audience_id) FROM found), '[]') AS audiences
 FROM c`;
 
-/** The channel of an account, which exists as soon as the account does; undefined if there is no such account. */
+/**
+ * The channel of an account, which exists as soon as the account does; undefined if there is no such account. A channel that
+ * strangers may not know of costs the calls that a missing one costs.
+ */
 export async function findChannel(
   ports: Pick<PackagesPorts, 'pool' | 'bus' | 'trust'>,
   login: string,
 ): Promise<ChannelRow | undefined> {
   if (!LOGIN.test(login)) return undefined;
   const known = await readChannel(ports.pool, 'login', login);
-  if (known !== undefined) return known;
+  if (known !== undefined && isChannelVisible(strangerView(), known)) return known;
   const account = await findAccount(ports, login);
+  if (known !== undefined) return known;
   if (account === undefined || account.login !== login) return undefined;
   await ask(
     ports.pool,

@@ -76,6 +76,8 @@ export class RunningPackages {
   /** What is done when somebody is about to write, before the answer that they may. */
   beforeRecheck: () => Promise<void> = async () => undefined;
   indexing = true;
+  /** What other services were asked. */
+  readonly heard: string[] = [];
 
   private constructor(
     readonly bus: Bus,
@@ -285,6 +287,7 @@ export class RunningPackages {
     };
     await serve(Callers, identity, this.bus, QUIET);
     const find = async ({ by }: { by: { case: string | undefined; value?: string | undefined } }) => {
+      this.heard.push('account');
       const account = this.accounts.get(by.value ?? '');
       if (account === undefined) throw new Fault('not_found', 'There is no such account.');
       return { account: { ...account, login: by.value ?? '' } };
@@ -302,9 +305,10 @@ export class RunningPackages {
       return group;
     };
     await serve(GroupIds, { find: findGroup }, this.bus, QUIET);
-    const viewOf = async ({ accountId, channelId }: { accountId: string; channelId: string }) => ({
-      standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId },
-    });
+    const viewOf = async ({ accountId, channelId }: { accountId: string; channelId: string }) => {
+      this.heard.push('standing');
+      return { standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId } };
+    };
     await serve(Views, { viewOf }, this.bus, QUIET);
     const of = async ({ accountId }: { accountId: string }) => ({
       memberships: [...this.standings].flatMap(([key, { groups = [] }]) => {
