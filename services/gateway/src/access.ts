@@ -128,7 +128,9 @@ export class Access {
 
   #callerOf(credential: Credential, address: string | undefined): KnownCaller | Promise<KnownCaller> {
     if (credential.kind === 'none') return ANYONE;
-    if (credential.kind === 'password') throw new Fault('unauthenticated', 'Account passwords are not accepted here.');
+    if (credential.kind === 'password' || credential.kind === 'browser') {
+      throw new Fault('unauthenticated', 'Account passwords are not accepted here.');
+    }
     const known = this.#cache.get<KnownCaller>({
       key: `caller ${credential.kind} ${credential.sha256}`,
       // The token of an organization rests on the standing of its maker too.
@@ -146,7 +148,7 @@ export class Access {
   }
 
   async #whoIs(
-    credential: Extract<Credential, { sha256: string }>,
+    credential: Extract<Credential, { kind: 'token' | 'session' }>,
     address: string | undefined,
   ): Promise<Fact<KnownCaller>> {
     const digest = Buffer.from(credential.sha256, 'hex');

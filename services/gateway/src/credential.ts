@@ -7,6 +7,8 @@ export type Credential =
   | { readonly kind: 'none' }
   | { readonly kind: 'token'; readonly sha256: string }
   | { readonly kind: 'session'; readonly sha256: string }
+  /** What a login by the browser gave a program. */
+  | { readonly kind: 'browser'; readonly sha256: string }
   | { readonly kind: 'password'; readonly login: string; readonly password: string };
 
 export interface Shown {
@@ -24,12 +26,13 @@ export type Place =
   | 'repository'
   /** The API: tokens, and the session of a browser. */
   | 'api'
-  /** Where a token or a session is made: the account's password too. */
+  /** Where a token is made: the account's password too, and what a login by the browser gave. */
   | 'login';
 
 export const SESSION_COOKIE = '__Host-vivarium';
 /** Over plain http browsers refuse the prefix `__Host-`. */
 export const PLAIN_SESSION_COOKIE = 'vivarium';
+const BROWSER_SECRET = /^via-[a-z0-9]{32}$/;
 const NONE: Credential = { kind: 'none' };
 
 /**
@@ -54,7 +57,11 @@ export function credentialOf(shown: Shown, place: Place): Credential {
       'Account passwords are not accepted here. Use a token: user "__token__" with the token as its password, or /t/<token>/ in the URL. Make one with "anaconda auth --create".',
     );
   }
-  if (header?.kind === 'token') return { kind: 'token', sha256: tokenDigestOf(header.text) };
+  if (header?.kind === 'token') {
+    if (place === 'login' && BROWSER_SECRET.test(header.text))
+      return { kind: 'browser', sha256: sha256Of(header.text) };
+    return { kind: 'token', sha256: tokenDigestOf(header.text) };
+  }
   const session = place === 'repository' ? undefined : sessionOf(shown);
   return session === undefined ? NONE : { kind: 'session', sha256: sha256Of(session) };
 }

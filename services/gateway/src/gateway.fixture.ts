@@ -11,6 +11,7 @@ import { openFolderBlobs } from '@vivarium/blobs/folder';
 import { readConfig } from '@vivarium/boot/config';
 import { Health } from '@vivarium/boot/health';
 import { openLog } from '@vivarium/boot/log';
+import { AuditTrail } from '@vivarium/contracts/gen/vivarium/authz/v1/audit_trail_pb';
 import { Decisions } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Groups } from '@vivarium/contracts/gen/vivarium/authz/v1/groups_pb';
 import { Organizations } from '@vivarium/contracts/gen/vivarium/authz/v1/organizations_pb';
@@ -21,6 +22,7 @@ import {
   Invalidations as CondaInvalidations,
 } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
 import { Accounts, Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
+import { BrowserLogins } from '@vivarium/contracts/gen/vivarium/identity/v1/browser_logins_pb';
 import {
   Callers,
   Invalidations as IdentityInvalidations,
@@ -67,7 +69,7 @@ const CONTRACTS = [
     Views,
     AuthzInvalidations,
   ],
-  ...[Organizations, Groups, Grants, Inbox, Decisions],
+  ...[Organizations, Groups, Grants, Inbox, Decisions, AuditTrail, BrowserLogins],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
   ...[Visibilities, Transfers],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],

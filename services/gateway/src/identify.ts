@@ -4,7 +4,7 @@ import { admitsAddress } from '@vivarium/access/restriction';
 import type { CounterPorts, RolePorts } from '@vivarium/boot/ports';
 import type { Caller as CallerMessage } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
-import { Fault } from '@vivarium/fault/fault';
+import { Fault, isFault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { restrictionsFromProto } from '@vivarium/trust/caller';
 import { refuseForgery } from './anaconda/forgery.js';
@@ -30,6 +30,7 @@ type Shown = NonNullable<Parameters<ClientOf<typeof Callers>['whoIs']>[0]['crede
 
 export type Password = Extract<Credential, { kind: 'password' }>;
 
+const SHOWN_AS = { token: 'tokenSha256', session: 'sessionSha256', browser: 'browserSha256' } as const;
 const NOBODY: Identified = { caller: undefined, for: () => ({}) };
 
 /** Asks identity who sends a request, at every API request anew: nothing here is answered from memory. */
@@ -63,11 +64,27 @@ export class Identify {
     if (credential.kind === 'none') return NOBODY;
     refuseForgery(request, credential, this.#publicUrl);
     if (credential.kind === 'password') return this.byPassword(request, credential, services);
-    const sha256 = Buffer.from(credential.sha256, 'hex');
-    return this.#whoIs(request, services, {
-      case: credential.kind === 'token' ? 'tokenSha256' : 'sessionSha256',
-      value: sha256,
-    });
+    const value = Buffer.from(credential.sha256, 'hex');
+    return this.#whoIs(request, services, { case: SHOWN_AS[credential.kind], value });
+  }
+
+  /**
+   * Whose session the browser has; undefined for nobody's, and for one that has ended. No other credential is looked at.
+   * Throws Fault('forbidden') for a change that another site's page could have made it send.
+   */
+  async bySession(request: IncomingMessage, services: readonly Audience[]): Promise<Known | undefined> {
+    const { cookie } = request.headers;
+    const overHttps = this.#publicUrl.startsWith('https:');
+    const credential = credentialOf({ pathToken: undefined, authorization: undefined, cookie, overHttps }, 'api');
+    if (credential.kind !== 'session') return undefined;
+    refuseForgery(request, credential, this.#publicUrl);
+    try {
+      const value = Buffer.from(credential.sha256, 'hex');
+      return await this.#whoIs(request, services, { case: 'sessionSha256', value });
+    } catch (error) {
+      if (isFault(error) && error.code === 'unauthenticated') return undefined;
+      throw error;
+    }
   }
 
   /** As `identify`, for routes that nobody may use without saying who they are. */

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { Audit } from './anaconda/audit.js';
 import { Authentications } from './anaconda/authentications.js';
 import { CanI } from './anaconda/can-i.js';
 import { Collaborators } from './anaconda/collaborators.js';
@@ -26,6 +27,8 @@ import { Visibility } from './anaconda/visibility.js';
 import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
 import { Legacy } from './legacy.js';
+import { BrowserLogin } from './login/browser-login.js';
+import { OpenId } from './login/openid.js';
 import { OpenApi } from './openapi/openapi.js';
 import { Uploads } from './uploads.js';
 import { ChannelPage } from './web/channel-page.js';
@@ -48,6 +51,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Groups,
       Inbox,
       CanI,
+      Audit,
       TokensOfAccounts,
       Packages,
       Collaborators,
@@ -63,6 +67,8 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Stages,
       Uploads,
       Legacy,
+      BrowserLogin,
+      OpenId,
       // Last: a channel's page stands at any first segment that no other address has.
       Home,
       ChannelPage,

@@ -62,7 +62,7 @@ export class JsonBody {
  * that have none. Throws Fault('invalid') for what is no object in JSON, Fault('too_large').
  */
 export async function readJson(request: IncomingMessage): Promise<JsonBody> {
-  const text = await readText(request);
+  const text = await readText(request, LIMIT_BYTES);
   if (text.trim() === '') return new JsonBody({});
   const value = parse(text);
   // What is nested deeper can be read, but not written again.
@@ -72,7 +72,8 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   throw new Fault('invalid', 'The body must be one JSON object.');
 }
 
-function readText(request: IncomingMessage): Promise<string> {
+/** A body of text, within 30 s. Throws Fault('invalid') for one that does not come, Fault('too_large'). */
+export function readText(request: IncomingMessage, limitBytes: number): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
@@ -80,8 +81,8 @@ function readText(request: IncomingMessage): Promise<string> {
   const timer = setTimeout(late, LIMIT_MS);
   const take = (chunk: Buffer): void => {
     sizeBytes += chunk.byteLength;
-    if (sizeBytes <= LIMIT_BYTES) chunks.push(chunk);
-    else reject(new Fault('too_large', `The body is larger than ${LIMIT_BYTES} bytes.`));
+    if (sizeBytes <= limitBytes) chunks.push(chunk);
+    else reject(new Fault('too_large', `The body is larger than ${limitBytes} bytes.`));
   };
   request.on('data', take);
   request.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));

@@ -4,8 +4,8 @@ import { PORTS, type RolePorts } from '@vivarium/boot/ports';
 import { Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { arrivalOf } from '../arrival.js';
-import { PLAIN_SESSION_COOKIE, SESSION_COOKIE } from '../credential.js';
 import { Identify } from '../identify.js';
+import { sessionCookie } from '../session-cookie.js';
 import { readOwnJson } from './forgery.js';
 import { timeOf } from './shapes.js';
 
@@ -43,10 +43,7 @@ export class Session {
   }
 
   #cookie(value: string, maxAgeSeconds: number): string {
-    const isSecure = this.ports.config.publicUrl.startsWith('https:');
-    const name = isSecure ? SESSION_COOKIE : PLAIN_SESSION_COOKIE;
-    const cookie = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
-    return isSecure ? `${cookie}; Secure` : cookie;
+    return sessionCookie(this.ports.config.publicUrl, value, maxAgeSeconds);
   }
 }
 
