@@ -39,6 +39,7 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'identity.AccountNames.*': ['authz', 'packages'],
   'identity.Accounts.*': ['gateway', 'authz', 'packages'],
   'identity.Audit.*': ['authz'],
+  'identity.BrowserLogins.*': ['gateway'],
   // Whoever verifies assertions of callers, identity's own included.
   'identity.Callers.keys': ['identity', 'authz', 'packages'],
   'identity.Callers.recheck': ['authz', 'packages'],
@@ -51,8 +52,10 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'identity.Inbox.markRead': ['gateway'],
   'identity.Invalidations.*': ['gateway'],
   'identity.NamedTokens.*': ['authz'],
+  'identity.Invitations.*': ['gateway'],
   'identity.OrganizationAccounts.*': ['authz'],
   'identity.Sessions.*': ['gateway'],
+  'identity.SignUps.*': ['gateway'],
   'identity.Tokens.*': ['gateway'],
   'identity.Users.*': ['gateway'],
 
