@@ -139,6 +139,8 @@ describe('organizations', () => {
     expect((await alice.call('DELETE', '/organizations/gone', { confirm: 'gone' })).status).toBe(404);
     expect((await alice.call('POST', '/organizations', { login: 'gone' })).status).toBe(409);
     expect((await alice.expectCall(200, 'GET', '/user/orgs')).text()).not.toContain('gone');
+    const checked = await product.command(['fsck']);
+    expect([checked.code, checked.stdout]).toEqual([0, expect.stringContaining(': 0 differences')]);
   });
 });
 
