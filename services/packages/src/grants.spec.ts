@@ -102,6 +102,29 @@ describe('the packages of a group', () => {
     expect(await running.differences(['id-acme'])).toEqual([]);
   });
 
+  it('make one audience of equal ones, in whatever order they were given', async () => {
+    const packages = await running.packages(ann);
+    for (const name of ['even', 'odd']) await packages.create({ channel: 'acme', name, visibility: 'private' });
+    const audiences = async () =>
+      (
+        await running.pool.query(
+          "SELECT DISTINCT audience_id FROM packages WHERE channel_id = 'id-acme' AND name IN ('even', 'odd')",
+        )
+      ).rows.length;
+    expect(await audiences()).toBe(1);
+    await put(ann, 'devs', 'even');
+    await put(ann, 'idle', 'even');
+    expect(await audiences()).toBe(2);
+    await put(ann, 'idle', 'odd');
+    await put(ann, 'devs', 'odd');
+    expect(await audiences()).toBe(1);
+    await remove(ann, 'devs', 'odd');
+    expect(await audiences()).toBe(2);
+    await remove(ann, 'devs', 'even');
+    expect(await audiences()).toBe(1);
+    for (const name of ['even', 'odd']) await packages.delete({ channel: 'acme', name });
+  });
+
   it.each([
     ['a group that is none', 'nobodies', 'secret', 'group "acme/nobodies" does not exist'],
     ['a package that is none', 'devs', 'absent', 'package "acme/absent" does not exist'],
