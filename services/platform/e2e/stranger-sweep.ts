@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { CondaResource } from '@vivarium/conda/path';
 import type { Route } from '@vivarium/gateway/routes';
 import type { PypiResource } from '@vivarium/pypi/path';
 import type { Product } from '@vivarium/testkit/product';
 import pg from 'pg';
+import { databaseUrlOf } from './database-url.js';
 
 /** What is asked for. Names of a hidden thing and of a missing one are of one length, so that only the name can differ. */
 export interface Place {
@@ -154,7 +153,7 @@ function hexOf(name: string): string {
 
 /** Makes the packages of a channel private unless their makers say otherwise. No address does so yet. */
 export async function closeChannel(product: Product, login: string): Promise<void> {
-  const client = new pg.Client({ connectionString: product.env.DATABASE_URL ?? (await embeddedUrl(product)) });
+  const client = new pg.Client({ connectionString: await databaseUrlOf(product) });
   await client.connect();
   try {
     const { rowCount } = await client.query(
@@ -165,11 +164,4 @@ export async function closeChannel(product: Product, login: string): Promise<voi
   } finally {
     await client.end();
   }
-}
-
-async function embeddedUrl({ env }: Product): Promise<string> {
-  const folder = join(env.DATA_DIR ?? '', 'postgres');
-  const password = (await readFile(join(folder, 'password'), 'utf8')).trim();
-  const port = (await readFile(join(folder, 'data', 'postmaster.pid'), 'utf8')).split('\n')[3]?.trim();
-  return `postgres://vivarium:${encodeURIComponent(password)}@127.0.0.1:${port}/vivarium`;
 }

@@ -23,6 +23,12 @@ export const ACCOUNT_OPERATIONS: Operations = {
     status: 200,
     answer: object({ authentication_type: { const: 'password' } }),
   },
+  'GET /api/.well-known/openid-configuration': {
+    action: 'anybody',
+    summary: 'How programs sign in by a browser: OpenID Connect discovery.',
+    status: 200,
+    answer: { type: 'object' },
+  },
   'GET /api/user': {
     action: 'self',
     summary: 'The account that the credential stands for.',
@@ -111,7 +117,7 @@ export const ACCOUNT_OPERATIONS: Operations = {
     action: 'superuser',
     summary: 'A user, in full.',
     status: 200,
-    answer: named('ManagedAccount'),
+    answer: named('AccountDetails'),
   },
   'PATCH /api/users/:login': {
     action: 'superuser',
@@ -127,7 +133,7 @@ export const ACCOUNT_OPERATIONS: Operations = {
     detail: 'Users set their own with the old one; superusers may leave it to the server, which then says it once.',
     body: object({ 'password?': text, 'old_password?': text }),
     status: 200,
-    answer: object({ login: text, 'password?': text }),
+    answer: object({ 'password?': { type: 'string', description: 'The one that was made, this once.' } }),
   },
   'POST /api/organizations': {
     action: 'self',

@@ -144,18 +144,19 @@ const TOKEN = {
   restrict: { $ref: '#/components/schemas/Restrict' },
 } satisfies Readonly<Record<string, Schema>>;
 
+const MANAGED = { id: text, login: text, name: text, email: text, superuser: flag, disabled: flag, created_at: time };
+
 /** What answers are made of. */
 export const SCHEMAS = {
   Error: object({ error: { type: 'string', description: 'A sentence to act on.' }, code: text }),
   Account: object(ACCOUNT),
-  ManagedAccount: object({
-    id: text,
-    login: text,
-    name: text,
-    email: text,
-    superuser: flag,
-    disabled: flag,
-    created_at: time,
+  ManagedAccount: object(MANAGED),
+  AccountDetails: object({
+    ...MANAGED,
+    tokens: count,
+    sessions: count,
+    last_seen: nullableTime,
+    password_changed_at: nullableTime,
   }),
   Token: object(TOKEN),
   NewToken: object({ ...TOKEN, token: { type: 'string', description: 'The secret, shown this once.' } }),
@@ -194,12 +195,14 @@ export const SCHEMAS = {
   AuditEvent: object({
     id: text,
     at: time,
-    actor: text,
+    actor: { type: 'string', description: 'A login, or `service:<name>`.' },
+    actor_id: nullableText,
     credential: text,
     address: text,
     action: text,
     resource: text,
-    owner: text,
+    owner: nullableText,
+    owner_id: nullableText,
     before: { type: ['object', 'null'] },
     after: { type: ['object', 'null'] },
   }),
