@@ -65,11 +65,12 @@ describe('logins by the browser', () => {
     expect(described).toMatchObject({ ownerLogin: 'alice', makerLogin: 'alice', scopes: ['all'] });
     expect((await identity.whoIs({ token })).caller?.login).toBe('alice');
     const { rows } = await identity.database.pool.query(
-      'SELECT action, credential FROM audit WHERE owner_id = $1 ORDER BY id DESC LIMIT 2',
+      'SELECT action, credential FROM audit WHERE owner_id = $1 ORDER BY id DESC LIMIT 3',
       [alice.id],
     );
     expect(rows).toEqual([
       { action: 'token.create', credential: 'browser' },
+      { action: 'login.redeem', credential: '' },
       { action: 'login.authorize', credential: 'session' },
     ]);
   });

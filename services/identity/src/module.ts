@@ -1,5 +1,6 @@
-import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { type DynamicModule, Inject, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
+import { Chore } from '@vivarium/db/chore';
 import { deriveKey } from '@vivarium/token/secret';
 import { AccountNames } from './account-names.js';
 import { Accounts } from './accounts.js';
@@ -12,6 +13,7 @@ import { Invitations } from './invitations.js';
 import { LastUsed } from './last-used.js';
 import { Leases } from './leases.js';
 import { NamedTokens } from './named-tokens.js';
+import { noticeExpiry } from './notices-of-expiry.js';
 import { OrganizationAccounts } from './organization-accounts.js';
 import type { IdentityPorts } from './ports.js';
 import { Sessions } from './sessions.js';
@@ -20,6 +22,7 @@ import { SigningKeys } from './signing-keys.js';
 import { Tokens } from './tokens.js';
 import { Users } from './users.js';
 
+const NOTICES_MS = 10 * 60_000;
 // A key signs for a day; a published set may be remembered for ten minutes.
 const KEY_POLICY = { lifetimeMs: 86_400_000, cacheMs: 600_000 };
 
@@ -31,6 +34,13 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
     sealingKey: deriveKey(ports.secret, 'identity signing keys'),
     clock: ports.clock,
     policy: ports.signingKeys ?? KEY_POLICY,
+  });
+  const notices = new Chore({
+    pool: ports.pool,
+    name: 'notices of tokens that expire',
+    everyMs: NOTICES_MS,
+    work: (signal) => noticeExpiry(db, ports.clock(), signal),
+    log: ports.log,
   });
   return {
     module: IdentityModule,
@@ -55,18 +65,25 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
       { provide: DB, useValue: db },
       { provide: SigningKeys, useValue: keys },
       { provide: LastUsed, useValue: new LastUsed(db, ports) },
+      { provide: Chore, useValue: notices },
     ],
   };
 }
 
 @Module({})
-class IdentityModule implements OnModuleDestroy {
+class IdentityModule implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     @Inject(DB) private readonly db: Db,
     @Inject(LastUsed) private readonly lastUsed: LastUsed,
+    @Inject(Chore) private readonly notices: Chore<number>,
   ) {}
 
+  onApplicationBootstrap(): void {
+    this.notices.start();
+  }
+
   async onModuleDestroy(): Promise<void> {
+    await this.notices.stop();
     await this.lastUsed.settle();
     await this.db.$disconnect();
   }

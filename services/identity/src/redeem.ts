@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { addAudit } from '@vivarium/audit/audit';
+import { type AuditFacts, addAudit } from '@vivarium/audit/audit';
 import type { RedeemRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/browser_logins_pb';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
@@ -46,12 +46,14 @@ export async function redeem(
       if (row.redeemedAt !== null || row.revokedAt !== null) return { ended: await endAll(tx, ports, row, now) };
       if (!isBoundTo(row, request) || row.codeExpiresAt <= now || !row.alive) {
         await tx.$executeRaw`UPDATE browser_logins SET revoked_at = ${now} WHERE id = ${row.id}`;
+        await record(tx, row, 'login.refused', now);
         return { ended: false };
       }
       const sha256 = createHash('sha256').update(accessToken).digest();
       await tx.$executeRaw`
         UPDATE browser_logins SET redeemed_at = ${now}, access_sha256 = ${sha256},
           access_expires_at = ${new Date(now.getTime() + ACCESS_LIFE_MS)} WHERE id = ${row.id}`;
+      await record(tx, row, 'login.redeem', now);
       return { accessToken };
     }),
   );
@@ -88,8 +90,12 @@ async function endAll(tx: Tx, ports: IdentityPorts, row: Row, now: Date): Promis
   if (row.revokedAt !== null) return false;
   await tx.$executeRaw`UPDATE browser_logins SET revoked_at = ${now} WHERE id = ${row.id}`;
   const revoked = row.tokenId === null ? [] : await revokeTokens(tx, ports, [row.tokenId]);
-  const { accountId: ownerId, login } = row;
-  const entry = { action: 'login.replay', ownerId, resource: `user ${login}`, after: { revoked: revoked.length } };
-  await addAudit(tx, { actor: { service: 'identity' }, ...entry }, now.getTime());
+  await record(tx, row, 'login.replay', now, { revoked: revoked.length });
   return revoked.length > 0;
+}
+
+/** Whoever brings a code has not said who it is: only whose it is can be recorded. */
+function record(tx: Tx, { accountId: ownerId, login }: Row, action: string, now: Date, after?: AuditFacts) {
+  const entry = { actor: { service: 'identity' }, action, ownerId, resource: `user ${login}`, after };
+  return addAudit(tx, entry, now.getTime());
 }

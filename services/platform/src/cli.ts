@@ -50,6 +50,7 @@ Configuration comes from the environment:
   S3_ENDPOINT S3_REGION S3_BUCKET S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY
   VIVARIUM_SECRET         32 random characters or more, the same for every role
   VIVARIUM_ADMIN_PASSWORD of the first administrator
+  VIVARIUM_SIGN_UP        who may make an account: closed (superusers make them), invitation, or open (closed)
   VIVARIUM_ORGANIZATIONS  who may make organizations: everybody, or superusers (everybody)
   VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)`;
 
