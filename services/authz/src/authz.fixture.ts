@@ -50,6 +50,7 @@ export interface PlayedAccount {
   readonly login: string;
   readonly kind: string;
   readonly name: string;
+  readonly superuser?: boolean;
 }
 
 export interface PlayedEvent {
@@ -148,7 +149,8 @@ export class RunningAuthz {
 
   /** A user who is signed in. */
   user(login: string, init: Said = {}): Caller {
-    this.accounts.set(login, { id: `id-${login}`, login, kind: 'user', name: login.toUpperCase() });
+    const { superuser = false } = init;
+    this.accounts.set(login, { id: `id-${login}`, login, kind: 'user', name: login.toUpperCase(), superuser });
     const credential = { credentialKind: 'session', credentialId: `session-${login}` };
     return create(CallerSchema, { accountId: `id-${login}`, login, accountKind: 'user', ...credential, ...init });
   }

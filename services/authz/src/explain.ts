@@ -1,5 +1,5 @@
 import { type Caller, tokenOf } from '@vivarium/access/caller';
-import { USES, type Use, VERBS, type Verb } from '@vivarium/access/cut';
+import { isPython, USES, type Use, VERBS, type Verb } from '@vivarium/access/cut';
 import { type Decision, decide, type Facts, type Resource } from '@vivarium/access/decide';
 import type { ExplainRequest } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Fault } from '@vivarium/fault/fault';
@@ -144,7 +144,6 @@ function decideBy(caller: Caller, facts: Facts, question: Question, request: Exp
   const { verb, package: name } = question;
   const resource = {
     kind: name === undefined ? 'channel' : 'package',
-    ...(name === undefined || facts.package !== undefined ? {} : { names: [name] }),
     label: request.label === '' ? undefined : request.label,
     subdir: request.subdir === '' ? undefined : request.subdir,
     address: request.address === '' ? undefined : request.address,
@@ -152,11 +151,18 @@ function decideBy(caller: Caller, facts: Facts, question: Question, request: Exp
   const doors = question.doors ?? doorsOf(caller, verb);
   const decisions = doors.map((use): readonly [Use, Decision] => [
     use,
-    decide(caller, facts, verb, { ...resource, use }),
+    decide(caller, facts, verb, { ...resource, use, names: namesAt(use, facts, name) }),
   ]);
   const [door, decision] = decisions.find(([, { allow }]) => allow) ?? decisions[0] ?? never();
   const more = decision.allow && door !== doors[0] ? `, through ${door}` : '';
   return { allow: decision.allow, reason: `${decision.reason}${more}` };
+}
+
+/** What the package is called where somebody comes in: a token's globs are held against that. */
+function namesAt(use: Use, facts: Facts, asked: string | undefined): readonly string[] | undefined {
+  const names = facts.package?.names ?? (asked === undefined ? undefined : [asked]);
+  if (use === 'conda' || use === 'upload:conda') return names?.slice(0, 1);
+  return isPython(use) ? names?.slice(-1) : names;
 }
 
 /** Only a token makes a difference between the ways in. */
