@@ -31,7 +31,8 @@ describe('the log', () => {
     for (const secret of ['0123456789abcdef', 'hunter2', 'hunter3']) expect(all).not.toContain(secret);
   });
 
-  it('masks whatever stands after /t/', () => {
+  it('masks whatever stands after /t/, and where tickets stand', () => {
+    expect(maskTokens('POST /api/-/upload/0123-4567')).toBe('POST /api/-/upload/[cut]');
     expect(maskTokens('GET /t/anything-at-all/acme')).toBe('GET /t/[cut]/acme');
   });
 });

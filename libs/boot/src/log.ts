@@ -33,11 +33,12 @@ export function openLog(options: {
 
 const SECRET_FIELDS = ['password', 'token', 'secret', 'authorization', 'cookie', '*.password', '*.token', '*.secret'];
 
-/** Masks tokens, session secrets and whatever stands after `/t/` in a URL. */
+/** Masks tokens, session secrets, and whatever stands in a URL where tokens and tickets stand. */
 export function maskTokens(line: string): string {
   return line
     .replace(/\b(viv|vis)-[a-z0-9]{8,}(-[a-z0-9]+)?/g, '$1-[cut]')
     .replace(/\/t\/[^/\s"]+/g, '/t/[cut]')
+    .replace(/\/-\/upload\/[^/\s"]+/g, '/-/upload/[cut]')
     .replace(/(\w+:\/\/[^:@/\s"]+):[^@/\s"]+@/g, '$1:[cut]@');
 }
 

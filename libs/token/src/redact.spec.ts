@@ -25,6 +25,10 @@ describe('redactTokens', () => {
     [TOKEN.replaceAll('-', '%2D'), '<token>'],
     [TOKEN.slice(0, 24), '<token>'],
     ['/alice/test/noarch/x.conda', '/alice/test/noarch/x.conda'],
+    ['/api/-/upload/0123abcd-4567ef', '/api/-/upload/<ticket>'],
+    ['POST http://h/api/-/upload/0123abcd-4567ef/more?x', 'POST http://h/api/-/upload/<ticket>/more?x'],
+    ['%2F-%2Fupload%2F0123abcd', '%2F-%2Fupload%2F<ticket>'],
+    ['cookie: vivarium=vis-0123456789abcdef0123456789abcdef', 'cookie: vivarium=<token>'],
     ['vivarium viv-1.0', 'vivarium viv-1.0'],
     ['', ''],
   ])('makes %j into %j', (text, redacted) => {
