@@ -7,6 +7,13 @@ const endToEnd = '<rootDir>/services/platform/e2e/';
 const longForms = '<rootDir>/services/platform/long/';
 const folders = { e2e: endToEnd, long: longForms };
 
+// What the product says over a whole run is searched for the run's secrets at its end.
+const WHOLE_RUN = {
+  globalSetup: '<rootDir>/scripts/run-record.config.mjs',
+  globalTeardown: '<rootDir>/scripts/run-record-end.config.mjs',
+  testSequencer: '<rootDir>/scripts/spec-order.config.mjs',
+};
+
 // Sources are tested as they are: SWC transpiles, workspace imports resolve to sources by the `source` condition.
 export default {
   testEnvironment: 'node',
@@ -20,5 +27,6 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transformIgnorePatterns: ['/node_modules/(?!@vivarium)'],
+  ...(suite === 'e2e' || suite === 'all' ? WHOLE_RUN : {}),
   transform: { '^.+\\.ts$': ['@swc/jest', swcOptions] },
 };

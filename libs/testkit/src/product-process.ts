@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { recordSaid } from './run-record.js';
 import type { Watchdog } from './watchdog.js';
 
 /** How a process ended. */
@@ -83,11 +84,13 @@ export class ProductProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.#said.push(text));
     }
+    const alreadySaid = this.#said.length;
     this.#exit = new Promise((resolve) => {
       child.once('error', (error) => this.#said.push(`could not be started: ${error.message}\n`));
       child.once('close', (code, signal) => {
         if (pid !== undefined) this.#watchdog.forget(pid);
         this.#child = undefined;
+        recordSaid('logs', this.plan.name, this.#said.slice(alreadySaid).join(''));
         resolve({ name: this.plan.name, code, signal });
       });
     });

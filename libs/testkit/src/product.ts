@@ -6,6 +6,8 @@ import { type ClientOptions, type ClientResult, runClient } from './clients.js';
 import { type NatsWithUsers, natsUrlAs, startNatsWithUsers } from './nats-users.js';
 import { type Exit, type ProcessPlan, ProductProcess, productCommand } from './product-process.js';
 import { freePort } from './programs.js';
+import { recordProcesses, recordProduct } from './record-product.js';
+import { keepsRecord, recordSaid } from './run-record.js';
 import { type ServerKind, startServer, type TestServer } from './servers.js';
 import { Watchdog } from './watchdog.js';
 
@@ -24,7 +26,7 @@ export interface ProductOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Stands between the product and its servers: gives what it is told instead of their addresses, which it gets. */
   readonly between?: (env: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>;
-  /** Each process gets a port for what it counts; none unless asked. */
+  /** Each process gets a port for what it counts; none unless asked, or a record of the run is kept. */
   readonly metrics?: boolean;
 }
 
@@ -39,7 +41,7 @@ export interface Product {
   readonly admin: { readonly login: string; readonly password: string };
   /** Origins of the gateways. Those after the first answer for the Host of the first. */
   readonly gateways: readonly string[];
-  /** Where what is counted can be read; empty unless asked for. */
+  /** Where what is counted can be read. */
   readonly metrics: readonly string[];
   /** Configuration of every process: secrets included. */
   readonly env: Readonly<Record<string, string>>;
@@ -155,6 +157,7 @@ class RunningProduct implements Product {
       if (code !== 0) throw new Error(`vivarium migrate ended with ${code}:\n${stdout}${stderr}`);
     }
     await this.start();
+    recordProcesses(this.#folder);
   }
 
   get url(): string {
@@ -206,6 +209,8 @@ class RunningProduct implements Product {
     const env = { ...this.#commandEnvironment(), ...options.env };
     const result = await runClient(process.execPath, productCommand(parameters), { ...options, env });
     this.#commands += result.stdout + result.stderr;
+    recordSaid('logs', 'command', result.stdout + result.stderr);
+    recordSaid('processes', 'command', parameters.join(' '));
     return result;
   }
 
@@ -231,6 +236,7 @@ class RunningProduct implements Product {
 
   async #stop(): Promise<readonly Exit[]> {
     try {
+      await recordProduct(this, this.#folder);
       return await this.end();
     } finally {
       for (const server of Object.values(this.#servers)) await server.stop();
@@ -241,7 +247,8 @@ class RunningProduct implements Product {
 
   #commandEnvironment(): Environment {
     const bus = this.env.NATS_URL === undefined ? {} : { NATS_URL: this.natsUrl('platform') };
-    return { ...this.env, ...bus, PORT: '0', METRICS_PORT: '0' };
+    // To trace a command takes longer than the command.
+    return { ...this.env, ...bus, PORT: '0', METRICS_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: '' };
   }
 
   #gatewayPlans(): readonly ProcessPlan[] {
@@ -304,6 +311,8 @@ function commonEnvironment(folder: string, options: ProductOptions, addresses: E
     VIVARIUM_RUN: process.env.VIVARIUM_RUN,
     HOST: '127.0.0.1',
     DATA_DIR: join(folder, 'data'),
+    // Of separate services too much would be traced for the time of a run; there are specs for them.
+    OTEL_EXPORTER_OTLP_ENDPOINT: Object.keys(addresses).length === 0 ? process.env.VIVARIUM_RECORD_SPANS : undefined,
     VIVARIUM_ADMIN_PASSWORD: randomBytes(12).toString('hex'),
     ...(Object.keys(addresses).length === 0 ? {} : { VIVARIUM_SECRET: randomBytes(32).toString('hex') }),
     ...addresses,
@@ -315,7 +324,7 @@ function commonEnvironment(folder: string, options: ProductOptions, addresses: E
 }
 
 async function metricsPort({ metrics }: ProductOptions): Promise<string> {
-  return metrics === true ? String(await freePort()) : '0';
+  return metrics === true || keepsRecord() ? String(await freePort()) : '0';
 }
 
 /** Of an address only its password is secret. */

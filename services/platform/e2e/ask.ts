@@ -1,5 +1,6 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { recordAnswer } from './record-answer.js';
 
 export interface Asked {
   readonly method?: string;
@@ -53,6 +54,7 @@ export function ask(url: string, asked: Asked = {}): Promise<Answered> {
           at % 2 === 0 && !PASSING_HEADERS.has(name.toLowerCase()) ? [`${name}: ${rawHeaders[at + 1]}`] : [],
         );
         const text = () => bytes.toString('utf8');
+        recordAnswer(statusCode, [`${statusCode} ${statusMessage}`, ...pairs], bytes);
         resolve({
           status: statusCode,
           reason: statusMessage,

@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { type Product, startProduct } from '@vivarium/testkit/product';
+import { recordSaid } from '@vivarium/testkit/run-record';
 import { ask } from './ask.js';
 import { condaPackage } from './distributions.js';
 import { Publisher } from './publisher.js';
@@ -46,6 +47,7 @@ class Receiver {
 
   #take(text: string): void {
     this.text += text;
+    recordSaid('spans', 'its own receiver', text);
     const sent = JSON.parse(text) as {
       resourceSpans: { scopeSpans: { scope: { name: string }; spans: { traceId: string; name: string }[] }[] }[];
     };
