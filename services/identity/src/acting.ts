@@ -1,6 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { administers } from '@vivarium/access/administer';
 import { type Caller as AccessCaller, tokenOf } from '@vivarium/access/caller';
+import { wholeCut } from '@vivarium/access/cut';
+import { admitsChannel } from '@vivarium/access/restriction';
 import { holds, type Scope } from '@vivarium/access/scope';
 import { type Caller, CallerSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Fault } from '@vivarium/fault/fault';
@@ -65,6 +67,19 @@ export function needScope(caller: AccessCaller, scope: Scope, purpose: string): 
   const token = tokenOf(caller);
   if (token === null || holds(token.scopes, scope)) return;
   throw new Fault('forbidden', `this token lacks the scope ${scope}, which ${purpose} needs`);
+}
+
+/**
+ * Throws Fault('forbidden') for a token that is limited to a part of what its owner has: what concerns the whole account
+ * is beyond it.
+ */
+export function needWhole(caller: AccessCaller, purpose: string): void {
+  const token = tokenOf(caller);
+  if (token === null || caller.kind === 'anonymous') return;
+  const ask = { verb: 'own', use: 'api', kind: 'tokens', channelId: caller.accountId } as const;
+  const isElsewhere = !admitsChannel(token.restrictions, caller.accountId);
+  const cut = isElsewhere ? 'is limited to other channels' : wholeCut(token, ask);
+  if (cut !== null) throw new Fault('forbidden', `this token ${cut}; ${purpose} needs one without such limits`);
 }
 
 /**

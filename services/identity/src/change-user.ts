@@ -3,7 +3,7 @@ import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb
 import type { ChangeUserRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
-import { type Acting, lockCaller, needScope, needSuperuser } from './acting.js';
+import { type Acting, lockCaller, needScope, needSuperuser, needWhole } from './acting.js';
 import type { Db, Tx } from './db.js';
 import type { Account } from './gen/prisma/client.js';
 import { foldLogin, isLogin } from './login.js';
@@ -67,8 +67,10 @@ function judge(acting: Acting, login: string, { disabled, superuser }: Change): 
   const isSelf = acting.caller.accountKind === 'user' && acting.caller.login === login;
   if (superuser !== undefined) needSuperuser(acting, 'making or unmaking a superuser');
   else if (disabled !== undefined) needSuperuser(acting, 'disabling or enabling an account', 'api');
-  else if (isSelf) needScope(acting.caller, 'api:write', 'changing an account');
-  else needSuperuser(acting, "changing another's account", 'api');
+  else if (isSelf) {
+    needScope(acting.caller, 'api:write', 'changing an account');
+    needWhole(acting.caller, 'changing an account');
+  } else needSuperuser(acting, "changing another's account", 'api');
 }
 
 // Few rows, by accounts_superuser_idx.

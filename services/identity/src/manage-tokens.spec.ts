@@ -163,6 +163,26 @@ describe('tokens of others, and all at once', () => {
     await expect((await tokensAs({ token: reader.token })).revoke(all())).rejects.toMatchObject({ code: 'forbidden' });
   });
 
+  it.each([
+    ['packages', { packages: ['foo*'] }],
+    ['labels', { labels: ['dev'] }],
+    ['other channels', { channels: ['org-acme'] }],
+  ])('are not managed by one of them that is limited to %s, but for itself', async (_, restrictions) => {
+    const [{ id }, limited] = [await make(bob), await make(bob, { restrictions })];
+    const tokens = await tokensAs({ token: limited.token });
+    for (const call of [tokens.revoke(byId(id)), tokens.revoke(all()), tokens.rename({ id, name: 'x' })]) {
+      await expect(call).rejects.toMatchObject({
+        code: 'forbidden',
+        message: expect.stringContaining('is limited to'),
+      });
+    }
+    const { accounts } = await identity.as({ token: limited.token });
+    const change = { login: 'bob', oldPassword: bob.password, password: 'another password' };
+    await expect(accounts.setPassword(change)).rejects.toMatchObject({ code: 'forbidden' });
+    await tokens.revoke(byId(limited.id));
+    expect(await isLiving(limited.token)).toBe(false);
+  });
+
   describe('of anybody', () => {
     it('are seen and revoked by superusers', async () => {
       const [one, two] = [await make(bob, { address: '192.0.2.7' }), await make(bob)];

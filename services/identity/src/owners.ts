@@ -3,7 +3,7 @@ import { decide } from '@vivarium/access/decide';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { callerFromProto } from '@vivarium/trust/caller';
-import { type Acting, needScope, needSuperuser } from './acting.js';
+import { type Acting, needScope, needSuperuser, needWhole } from './acting.js';
 import { ask, type Db } from './db.js';
 import { foldLogin, isLogin } from './login.js';
 import { standingIn } from './makers.js';
@@ -84,7 +84,11 @@ export async function ownerOfToken(
 /** Decides again, with the rows under lock. Throws Fault('forbidden'). */
 export function needOwnership(acting: Acting, { through }: TokenOwner, purpose: string): void {
   if (through === 'superuser') needSuperuser(acting, purpose, 'api');
-  else needScope(acting.caller, through === 'self' ? 'api:write' : 'api', purpose);
+  else {
+    needScope(acting.caller, through === 'self' ? 'api:write' : 'api', purpose);
+    // That of an organization was decided with what the caller is there.
+    if (through === 'self') needWhole(acting.caller, purpose);
+  }
 }
 
 function selfOf({ accountId, login }: Caller): TokenOwner {

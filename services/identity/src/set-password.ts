@@ -4,7 +4,7 @@ import type { SetPasswordRequest } from '@vivarium/contracts/gen/vivarium/identi
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import type { Invalidations } from '@vivarium/invalidation/invalidations';
-import { lockCaller, needScope, needSuperuser } from './acting.js';
+import { lockCaller, needScope, needSuperuser, needWhole } from './acting.js';
 import { findPasswordFacts } from './credential-facts.js';
 import { ask, type Db, type Tx } from './db.js';
 import { generatePassword } from './generate-password.js';
@@ -39,9 +39,12 @@ export async function setPassword(
   await retryConflicts(() =>
     db.$transaction(async (tx) => {
       const acting = await lockCaller(tx, caller, ports.clock());
-      if (isProven) needScope(acting.caller, 'api:write', 'changing a password');
-      else if (isSelf && !acting.caller.superuser) throw new Fault('forbidden', 'the old password is wrong; try again');
-      else needSuperuser(acting, PURPOSE);
+      if (isProven) {
+        needScope(acting.caller, 'api:write', 'changing a password');
+        needWhole(acting.caller, 'changing a password');
+      } else if (isSelf && (request.oldPassword !== '' || !acting.caller.superuser)) {
+        throw new Fault('forbidden', 'the old password is wrong; try again');
+      } else needSuperuser(acting, PURPOSE);
       await replacePassword(tx, ports, login, hash, acting.message);
     }),
   );

@@ -177,6 +177,18 @@ describe('users', () => {
     await expect((await usersAs(ADMIN)).describe({ login: 'nobody' })).rejects.toMatchObject({ code: 'not_found' });
   });
 
+  it('who manage others change their own password by the old one, or as they do for others, not by a wrong one', async () => {
+    const sue = await identity.createUser('sue');
+    await change(ADMIN, { login: 'sue', superuser: true });
+    const { accounts } = await identity.as(sue);
+    const wrong = accounts.setPassword({ login: 'sue', oldPassword: 'a wrong one', password: 'a new password' });
+    await expect(wrong).rejects.toThrow('the old password is wrong');
+    await accounts.setPassword({ login: 'sue', oldPassword: sue.password, password: 'a new password' });
+    const again = { login: 'sue', password: 'a new password' };
+    await (await identity.as(again)).accounts.setPassword({ login: 'sue', password: 'a newer password' });
+    await change(ADMIN, { login: 'sue', superuser: false });
+  });
+
   it('get a password made for them by superusers alone', async () => {
     const hugo = await identity.createUser('hugo');
     const { secret: session } = await (await identity.as(hugo)).sessions.open({});
@@ -188,7 +200,11 @@ describe('users', () => {
     }
     const own = (await identity.as({ login: 'hugo', password })).accounts;
     await expect(own.setPassword({ login: 'hugo', oldPassword: password })).rejects.toMatchObject({ code: 'invalid' });
-    const [last] = (await eventsOf(hugo.id)).slice(-1);
-    expect(last).toMatchObject({ action: 'password.set', actor: 'admin', resource: 'user hugo', after: null });
+    const events = (await eventsOf(hugo.id)).slice(-2);
+    expect(events).toMatchObject([
+      { action: 'password.set', actor: 'admin', resource: 'user hugo', after: null },
+      // The former password was tried above.
+      { action: 'login.failed', actor: 'hugo', credential: '' },
+    ]);
   });
 });
