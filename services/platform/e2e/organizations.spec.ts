@@ -4,6 +4,7 @@ import { ask } from './ask.js';
 import { condaPackage, wheel } from './distributions.js';
 import { Publisher } from './publisher.js';
 import { Secrets } from './secrets.js';
+import { closeChannel } from './stranger-sweep.js';
 import { hasNats, TwoGateways } from './two-gateways.js';
 
 jest.setTimeout(300_000);
@@ -85,6 +86,31 @@ describe('organizations', () => {
     expect((await bob.call('GET', '/package/acme/demo')).status).toBe(404);
     expect((await eve.call('GET', '/groups/acme')).status).toBe(404);
     expect((await stranger.call('GET', '/groups/acme')).status).toBe(401);
+  });
+
+  it('are shown to whoever may upload to them, and to nobody else, where new packages are private', async () => {
+    await makeOrganization(alice, 'shut');
+    await alice.upload(condaPackage({ name: 'inner', version: '1.0' }), { owner: 'shut', isPrivate: true });
+    await closeChannel(product, 'shut');
+    const seen = async (by: Publisher) => {
+      const [user, orgs] = [await by.call('GET', '/user/shut'), await by.call('GET', '/users/alice/orgs')];
+      return [user.status, orgs.text().includes('"shut"')];
+    };
+    expect([await seen(alice), await seen(bob)]).toEqual([
+      [200, true],
+      [404, false],
+    ]);
+    const [hidden, missing] = [await bob.call('GET', '/user/shut'), await bob.call('GET', '/user/shun')];
+    expect(hidden.text()).toBe(missing.text().replaceAll('shun', 'shut'));
+    expect((await stranger.call('GET', '/user/shut')).status).toBe(401);
+    await alice.expectCall(204, 'POST', '/group/shut/devs', { perms: 'write' });
+    await alice.expectCall(204, 'PUT', '/group/shut/devs/packages/inner');
+    await alice.expectCall(204, 'PUT', '/group/shut/devs/members/bob');
+    expect(await seen(bob)).toEqual([200, true]);
+    await alice.expectCall(204, 'DELETE', '/group/shut/devs');
+    expect(await seen(bob)).toEqual([404, false]);
+    await alice.expectCall(201, 'PUT', '/packages/shut/inner/collaborators/bob', { permission: 'write' });
+    expect(await seen(bob)).toEqual([200, true]);
   });
 
   it('keep one owner, whoever leaves', async () => {
