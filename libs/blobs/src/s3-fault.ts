@@ -30,6 +30,8 @@ export function s3FaultOf(error: unknown): Fault {
   return new Fault('unavailable', sentenceOf(error), { cause: error });
 }
 
+const FULL = 'The blob store is full: free space in the bucket of S3_BUCKET, or raise its quota.';
+
 function sentenceOf(error: unknown): string {
   switch (nameOf(error)) {
     case 'NoSuchBucket':
@@ -43,7 +45,16 @@ function sentenceOf(error: unknown): string {
     case 'PermanentRedirect':
     case 'AuthorizationHeaderMalformed':
       return 'The bucket lives in another region: correct S3_REGION and S3_ENDPOINT.';
+    case 'QuotaExceeded':
+    case 'XMinioStorageFull':
+      return FULL;
+    case 'SlowDown':
+    case 'ServiceUnavailable':
+      return 'The blob store has too much to do: try again in a few seconds.';
+    case 'TimeoutError':
+      return 'The blob store does not answer in time: try again, or look at S3_ENDPOINT.';
   }
+  if (statusOf(error) === 507) return FULL;
   if (statusOf(error) === undefined) return 'The blob store cannot be reached: try again, or check S3_ENDPOINT.';
   return 'The blob store failed: try again.';
 }

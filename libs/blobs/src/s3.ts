@@ -52,6 +52,13 @@ const PART_BYTES = 8 * 1024 * 1024;
 const PARTS_ON_THEIR_WAY = 2;
 const COPY_PART_BYTES = 1024 * 1024 * 1024;
 
+// A store that says nothing is given up by whoever waits: a read after twice 5 s, an upload after twice 25 s, and a copy, which
+// a server makes in silence, after twice two minutes.
+const TRIES = 2;
+const READ = { requestTimeout: 5_000 };
+const SILENCE_MS = 25_000;
+const COPY_SILENCE_MS = 120_000;
+
 /**
  * Blobs in an S3 bucket, which must exist. Needs PutObject, GetObject with ranges, HeadObject, ListObjectsV2, multipart
  * uploads, CopyObject and DeleteObject; uses conditional writes (`If-None-Match: *`) where the server has them.
@@ -63,6 +70,7 @@ export function openS3Blobs(config: S3Config): Blobs {
 
 class S3Blobs implements Blobs {
   private readonly client: S3Client;
+  private readonly copier: S3Client;
   private readonly bucket: string;
   private readonly copyPartBytes: number;
   private conditions: Promise<boolean> | undefined;
@@ -71,23 +79,8 @@ class S3Blobs implements Blobs {
   constructor(config: S3Config) {
     this.bucket = config.bucket;
     this.copyPartBytes = config.copyPartBytes ?? COPY_PART_BYTES;
-    this.client = new S3Client({
-      region: config.region,
-      forcePathStyle: config.forcePathStyle ?? config.endpoint !== undefined,
-      ...(config.endpoint === undefined ? {} : { endpoint: config.endpoint }),
-      ...credentialsOf(config),
-      maxAttempts: 4,
-      // The SDK's own checksums are unknown to many servers that are not Amazon's.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: {
-        connectionTimeout: 3_000,
-        // Of silence, not of the whole transfer: a large file may take its time.
-        socketTimeout: 30_000,
-        httpAgent: { keepAlive: true, maxSockets: 256 },
-        httpsAgent: { keepAlive: true, maxSockets: 256 },
-      },
-    });
+    this.client = clientOf(config, SILENCE_MS);
+    this.copier = clientOf(config, COPY_SILENCE_MS);
   }
 
   async put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<PutResult> {
@@ -122,6 +115,7 @@ class S3Blobs implements Blobs {
           Key: key,
           ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
         }),
+        READ,
       );
       if (!(answer.Body instanceof Readable)) throw new Error('The S3 client gave no stream.');
       const lengthBytes = answer.ContentLength ?? 0;
@@ -136,7 +130,7 @@ class S3Blobs implements Blobs {
   async head(key: string): Promise<BlobFacts | undefined> {
     checkKey(key);
     try {
-      const answer = await this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
+      const answer = await this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }), READ);
       return { sizeBytes: answer.ContentLength ?? 0, modifiedAtMs: answer.LastModified?.getTime() ?? 0 };
     } catch (error) {
       // A HEAD has no body to tell a missing bucket from a missing key: `check` does.
@@ -156,6 +150,7 @@ class S3Blobs implements Blobs {
             Prefix: prefix,
             ...(next === undefined ? {} : { ContinuationToken: next }),
           }),
+          READ,
         ),
       );
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
@@ -183,7 +178,7 @@ class S3Blobs implements Blobs {
     try {
       if (source.sizeBytes > this.copyPartBytes) await this.copyInParts(from, to, source.sizeBytes);
       else {
-        await this.client.send(
+        await this.copier.send(
           new CopyObjectCommand({ Bucket: this.bucket, Key: to, CopySource: this.sourceOf(from) }),
         );
       }
@@ -200,6 +195,7 @@ class S3Blobs implements Blobs {
 
   async close(): Promise<void> {
     this.client.destroy();
+    this.copier.destroy();
   }
 
   /** One at a time for a key, within this process. */
@@ -260,14 +256,14 @@ class S3Blobs implements Blobs {
 
   private async copyInParts(from: string, to: string, sizeBytes: number): Promise<void> {
     const target = { Bucket: this.bucket, Key: to };
-    const { UploadId } = await this.client.send(new CreateMultipartUploadCommand(target));
+    const { UploadId } = await this.copier.send(new CreateMultipartUploadCommand(target));
     const upload = { ...target, UploadId };
     try {
       const parts: { PartNumber: number; ETag: string | undefined }[] = [];
       for (let start = 0; start < sizeBytes; start += this.copyPartBytes) {
         const end = Math.min(start + this.copyPartBytes, sizeBytes);
         const PartNumber = parts.length + 1;
-        const answer = await this.client.send(
+        const answer = await this.copier.send(
           new UploadPartCopyCommand({
             ...upload,
             PartNumber,
@@ -277,9 +273,9 @@ class S3Blobs implements Blobs {
         );
         parts.push({ PartNumber, ETag: answer.CopyPartResult?.ETag });
       }
-      await this.client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } }));
+      await this.copier.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } }));
     } catch (error) {
-      await this.client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
+      await this.copier.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
       throw error;
     }
   }
@@ -355,6 +351,27 @@ class ObjectBody implements BlobBody {
     this.body.on('error', () => undefined);
     this.body.destroy();
   }
+}
+
+function clientOf(config: S3Config, silenceMs: number): S3Client {
+  return new S3Client({
+    region: config.region,
+    forcePathStyle: config.forcePathStyle ?? config.endpoint !== undefined,
+    ...(config.endpoint === undefined ? {} : { endpoint: config.endpoint }),
+    ...credentialsOf(config),
+    maxAttempts: TRIES,
+    // The SDK's own checksums are unknown to many servers that are not Amazon's.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: 3_000,
+      throwOnRequestTimeout: true,
+      // Of silence, not of the whole transfer: a large file may take its time.
+      socketTimeout: silenceMs,
+      httpAgent: { keepAlive: true, maxSockets: 256 },
+      httpsAgent: { keepAlive: true, maxSockets: 256 },
+    },
+  });
 }
 
 function credentialsOf({ accessKeyId, secretAccessKey }: S3Config) {
