@@ -296,6 +296,7 @@ export class RunningAuthz {
           return { account: changed };
         },
         delete: async ({ id }) => {
+          await this.beforeAccount();
           const login = this.#byId(id)?.login ?? '';
           this.received.push(`identity delete ${login}`);
           this.deleted.add(login);

@@ -12,8 +12,6 @@ import type { AuthzPorts } from './ports.js';
 /** Who would do it. */
 export interface Subject {
   readonly caller: Caller;
-  /** Empty for anybody. */
-  readonly accountId: string;
   /** Why its account or token does not count at all; empty if it does. */
   readonly refusal: string;
 }
@@ -24,11 +22,11 @@ export interface Subject {
  */
 export async function subjectOf({ ports, asker }: Explaining, request: ExplainRequest): Promise<Subject> {
   const { as, token, address } = request;
-  const nobody = { caller: ANONYMOUS, accountId: '', refusal: '' };
+  const nobody = { caller: ANONYMOUS, refusal: '' };
   // Reserved: nobody can take this login.
   if (as === 'anonymous') return nobody;
   if (as === '' && asker !== 'operator') {
-    if (token === '') return { caller: asker.caller, accountId: asker.caller.accountId, refusal: '' };
+    if (token === '') return { caller: asker.caller, refusal: '' };
     return withToken(ports, asker.caller, token, address);
   }
   const account = await accountByLogin(ports, as);
@@ -37,8 +35,8 @@ export async function subjectOf({ ports, asker }: Explaining, request: ExplainRe
   const accountKind = kind === 'organization' ? 'organization' : 'user';
   const credential = { kind: 'session', id: '' } as const;
   const caller: AccountCaller = { kind: 'account', accountId: id, login, accountKind, superuser, credential };
-  if (disabled) return { caller, accountId: id, refusal: `the account ${login} is disabled` };
-  return token === '' ? { caller, accountId: id, refusal: '' } : withToken(ports, caller, token, address);
+  if (disabled) return { caller, refusal: `the account ${login} is disabled` };
+  return token === '' ? { caller, refusal: '' } : withToken(ports, caller, token, address);
 }
 
 async function withToken(
@@ -64,5 +62,5 @@ async function withToken(
     restrictions: address === '' || cidrs === undefined ? others : { ...others, cidrs },
   };
   const refusal = found.refusal === '' ? '' : `the token ${found.name} of ${login} does not count: ${found.refusal}`;
-  return { caller: { ...account, credential }, accountId, refusal };
+  return { caller: { ...account, credential }, refusal };
 }

@@ -108,6 +108,8 @@ describe('why somebody may or may not', () => {
         (await asked(by, `bob read ${resource}`)).replace(resource, 'it'),
       );
       expect(new Set(await Promise.all(answers))).toEqual(new Set(['not_found: package "it" does not exist']));
+      // Nor whether there is such an account.
+      expect(await asked(by, 'nobody read acme/secret')).toBe('not_found: package "acme/secret" does not exist');
       expect(await asked(by, 'bob read closed')).toBe('not_found: channel "closed" does not exist');
       expect(await asked(by, 'bob read nowhere')).toBe('not_found: channel "nowhere" does not exist');
     }

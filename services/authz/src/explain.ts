@@ -1,12 +1,12 @@
 import { type Caller, tokenOf } from '@vivarium/access/caller';
 import { isPython, USES, type Use, VERBS, type Verb } from '@vivarium/access/cut';
-import { type Decision, decide, type Facts, type Resource } from '@vivarium/access/decide';
+import { type Decision, decide, type Facts, type PackageFacts, type Resource } from '@vivarium/access/decide';
 import type { ExplainRequest } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { Fault } from '@vivarium/fault/fault';
 import type { Asker } from './asker.js';
 import type { Db } from './db.js';
 import { type ChannelFacts, factsFor, findChannelFacts, findPackageFacts } from './decision-facts.js';
-import { type Subject, subjectOf } from './decision-subject.js';
+import { subjectOf } from './decision-subject.js';
 import { requireReading } from './list-groups.js';
 import type { AuthzPorts } from './ports.js';
 
@@ -39,28 +39,31 @@ interface Question {
  */
 export async function explain(by: Explaining, request: ExplainRequest): Promise<Explanation> {
   const question = questionIn(request);
-  const { asker } = by;
-  const subject = await subjectOf(by, request);
-  const channel = await findChannelFacts(by.ports, question.channel);
-  const isOwnMatter = asker !== 'operator' && subject.accountId === asker.caller.accountId;
+  const { ports, asker } = by;
+  const isOwnMatter = asker !== 'operator' && (request.as === '' || request.as.toLowerCase() === asker.caller.login);
   // Of what a token may not read by the API, it is told no more than whether it itself may do something.
-  if (asker !== 'operator' && request.as !== '') requireReading(asker);
-  const found = channel === undefined ? undefined : await factsOf(by, channel, question, subject);
+  if (asker !== 'operator' && (request.as !== '' || request.token !== '')) requireReading(asker);
+  const channel = await findChannelFacts(ports, question.channel);
+  const found =
+    channel === undefined || question.package === undefined
+      ? undefined
+      : await findPackageFacts(ports, channel, question.package);
   const sight =
     channel === undefined || asker === 'operator'
       ? undefined
       : await sightOf(by, asker.caller, channel, question, found);
+  // Before anything is looked up of the account that is asked about.
   if (!isOwnMatter && asker !== 'operator') requireAdministering(question, sight);
-  if (channel === undefined || found === undefined || (isOwnMatter && sight?.isChannelVisible !== true)) {
+  const subject = await subjectOf(by, request);
+  if (channel === undefined || (isOwnMatter && sight?.isChannelVisible !== true)) {
     return { allow: false, reason: `${missingName({ ...question, package: undefined })} does not exist` };
   }
-  const isShown = !isOwnMatter || sight?.isReadable === true;
-  if (question.package !== undefined && question.verb !== 'create' && (!isShown || found.package === undefined)) {
+  const shown = !isOwnMatter || sight?.isReadable === true ? found : undefined;
+  if (question.package !== undefined && question.verb !== 'create' && shown === undefined) {
     return { allow: false, reason: `${missingName(question)} does not exist` };
   }
   if (subject.refusal !== '') return { allow: false, reason: subject.refusal };
-  const facts = isShown ? found : { ...found, package: undefined };
-  return decideBy(subject.caller, facts, question, request);
+  return decideBy(subject.caller, await factsFor(by, channel, shown, subject.caller), question, request);
 }
 
 /** Throws Fault('invalid') with those that there are. */
@@ -82,18 +85,6 @@ function questionIn(request: ExplainRequest): Question {
   };
 }
 
-/** The facts of the resource, and what the subject is there. */
-async function factsOf(
-  by: Explaining,
-  channel: ChannelFacts,
-  question: Question,
-  subject: Pick<Subject, 'caller'>,
-): Promise<Facts> {
-  const found =
-    question.package === undefined ? undefined : await findPackageFacts(by.ports, channel, question.package);
-  return factsFor(by, channel, found, subject.caller);
-}
-
 /** What the asker itself may do with the resource. */
 interface Sight {
   readonly isChannelVisible: boolean;
@@ -106,9 +97,9 @@ async function sightOf(
   caller: Caller,
   channel: ChannelFacts,
   question: Question,
-  found: Facts | undefined,
+  found: PackageFacts | undefined,
 ): Promise<Sight> {
-  const facts = await factsFor(by, channel, found?.package, caller);
+  const facts = await factsFor(by, channel, found, caller);
   const may = (verb: Verb, kind: Resource['kind'], use: Use) => decide(caller, facts, verb, { kind, use }).allow;
   const reads = (kind: 'package' | 'channel') => READ_DOORS.some((use) => may('read', kind, use));
   if (question.package === undefined) {

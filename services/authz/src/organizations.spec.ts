@@ -163,4 +163,23 @@ describe('changing and deleting', () => {
     expect((await (await organizationsAs(ann)).ofUser({})).accounts.map(({ login }) => login)).not.toContain('acme');
     await expect((await organizationsAs(ann)).delete(deleting)).rejects.toMatchObject({ code: 'not_found' });
   });
+
+  it('finishes on the second try what was interrupted in the first', async () => {
+    const organizations = await organizationsAs(ann);
+    const { account } = await organizations.create({ login: 'halfway' });
+    const asked = { organization: 'halfway', confirm: 'HALFWAY' };
+    authz.beforeAccount = async () => {
+      throw new Fault('unavailable', 'identity is away');
+    };
+    try {
+      await expect(organizations.delete(asked)).rejects.toMatchObject({ code: 'unavailable' });
+    } finally {
+      authz.beforeAccount = async () => undefined;
+    }
+    expect(authz.received.at(-1)).toBe('packages close halfway');
+    await organizations.delete(asked);
+    expect(authz.deleted.has('halfway')).toBe(true);
+    const groups = 'SELECT 1 FROM groups WHERE organization_id = $1';
+    expect((await authz.pool.query(groups, [account?.id])).rows).toEqual([]);
+  });
 });
