@@ -2,6 +2,8 @@ import { Inject } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import {
   type CloseSessionRequest,
+  type EndSessionsRequest,
+  type ListSessionsRequest,
   type OpenSessionRequest,
   Sessions as SessionsContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
@@ -12,6 +14,7 @@ import { callerOf } from './acting.js';
 import { closeSession } from './close-session.js';
 import { DB, type Db } from './db.js';
 import { openSession } from './open-session.js';
+import { endSessions, listSessions } from './own-sessions.js';
 import type { IdentityPorts } from './ports.js';
 
 @Serves(SessionsContract)
@@ -29,5 +32,16 @@ export class Sessions implements HandlerOf<typeof SessionsContract> {
     await closeSession(this.ports, this.db, await callerOf(this.ports, call));
     await untilForgotten(this.ports.invalidations, 'The session has ended');
     return {};
+  }
+
+  async list(_request: ListSessionsRequest, call: Call) {
+    const caller = await callerOf(this.ports, call);
+    return { sessions: await listSessions(this.db, caller, this.ports.clock()) };
+  }
+
+  async end({ id }: EndSessionsRequest, call: Call) {
+    const ended = await endSessions(this.ports, this.db, await callerOf(this.ports, call), id);
+    await untilForgotten(this.ports.invalidations, 'The session has ended');
+    return { ended: BigInt(ended) };
   }
 }

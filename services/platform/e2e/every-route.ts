@@ -72,6 +72,11 @@ export const STEPS: readonly Step[] = [
   change('POST', '/session', '/session', 'nobody', { login: 'bob', password: '{bobsPassword}' }),
   get('/user', '/user', 'cookie'),
   change('DELETE', '/session', '/session', 'cookie'),
+  change('POST', '/session', '/session', 'nobody', { login: 'bob', password: '{bobsPassword}' }),
+  get('/sessions', '/sessions', 'cookie', { learn: { session: 'items.0.id' } }),
+  change('DELETE', '/sessions/:id', '/sessions/{session}', 'bob'),
+  change('POST', '/session', '/session', 'nobody', { login: 'bob', password: '{bobsPassword}' }),
+  change('DELETE', '/sessions', '/sessions', 'bob'),
   get('/user/:login', '/user/alice', 'bob'),
   change(
     'POST',

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Controller, Delete, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { PORTS, type RolePorts } from '@vivarium/boot/ports';
 import { Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
@@ -10,7 +10,7 @@ import { readOwnJson } from './forgery.js';
 import { timeOf } from './shapes.js';
 
 /** The session of a browser: a cookie that scripts cannot read and other sites cannot make it send with a change. */
-@Controller('api/session')
+@Controller('api')
 export class Session {
   readonly #sessions: ClientOf<typeof Sessions>;
 
@@ -21,7 +21,7 @@ export class Session {
     this.#sessions = clientOf(Sessions, ports.bus);
   }
 
-  @Post()
+  @Post('session')
   @HttpCode(200)
   async open(@Req() request: IncomingMessage, @Res({ passthrough: true }) response: ServerResponse) {
     const { address } = arrivalOf(request);
@@ -34,12 +34,47 @@ export class Session {
     return { login: caller.caller.login, expires: timeOf(opened.expiresAtMs) };
   }
 
-  @Delete()
+  @Delete('session')
   @HttpCode(204)
   async close(@Req() request: IncomingMessage, @Res({ passthrough: true }) response: ServerResponse) {
     const caller = await this.identify.require(request, ['identity']);
     await this.#sessions.close({}, { ...caller.for('identity'), timeoutMs: 15_000 });
     response.setHeader('Set-Cookie', this.#cookie('', 0));
+  }
+
+  /** The sessions of the account, the youngest first. */
+  @Get('sessions')
+  async list(@Req() request: IncomingMessage) {
+    const caller = await this.identify.require(request, ['identity']);
+    const { sessions } = await this.#sessions.list({}, caller.for('identity'));
+    const items = sessions.map((each) => ({
+      id: each.id,
+      current: each.presented,
+      created_at: timeOf(each.createdAtMs),
+      last_used: timeOf(each.lastUsedAtMs),
+      expires: timeOf(each.expiresAtMs),
+      remote_addr: each.address,
+      user_agent: each.userAgent,
+    }));
+    return { items, next: null };
+  }
+
+  @Delete('sessions/:id')
+  @HttpCode(204)
+  async end(@Req() request: IncomingMessage, @Param('id') id: string) {
+    await this.#end(request, id);
+  }
+
+  /** The presented one too. */
+  @Delete('sessions')
+  @HttpCode(204)
+  async endAll(@Req() request: IncomingMessage) {
+    await this.#end(request, '');
+  }
+
+  async #end(request: IncomingMessage, id: string): Promise<void> {
+    const caller = await this.identify.require(request, ['identity']);
+    await this.#sessions.end({ id }, { ...caller.for('identity'), timeoutMs: 15_000 });
   }
 
   #cookie(value: string, maxAgeSeconds: number): string {

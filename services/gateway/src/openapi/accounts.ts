@@ -61,6 +61,24 @@ export const ACCOUNT_OPERATIONS: Operations = {
     answer: object({ login: text, expires: text }),
   },
   'DELETE /api/session': { action: 'self', summary: 'Ends the session of the cookie.', status: 204 },
+  'GET /api/sessions': {
+    action: 'self',
+    summary: 'The sessions of the caller, the youngest first.',
+    status: 200,
+    answer: page(
+      object({
+        id: text,
+        current: flag,
+        created_at: text,
+        last_used: text,
+        expires: text,
+        remote_addr: text,
+        user_agent: text,
+      }),
+    ),
+  },
+  'DELETE /api/sessions/:id': { action: 'self', summary: 'Ends a session of the caller.', status: 204 },
+  'DELETE /api/sessions': { action: 'self', summary: 'Ends all sessions of the caller, this one too.', status: 204 },
   'GET /api/sign-up': {
     action: 'anybody',
     summary: 'Who may make an account here.',

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/identity/v1/accounts.proto.
  */
 export const file_vivarium_identity_v1_accounts: GenFile = /*@__PURE__*/
-  fileDesc("CiN2aXZhcml1bS9pZGVudGl0eS92MS9hY2NvdW50cy5wcm90bxIUdml2YXJpdW0uaWRlbnRpdHkudjEiiwEKB0FjY291bnQSCgoCaWQYASABKAkSDQoFbG9naW4YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAQgASgJEg0KBWVtYWlsGAUgASgJEhEKCXN1cGVydXNlchgGIAEoCBIQCghkaXNhYmxlZBgHIAEoCBIVCg1jcmVhdGVkX2F0X21zGAggASgDIjkKEkZpbmRBY2NvdW50UmVxdWVzdBIPCgVsb2dpbhgBIAEoCUgAEgwKAmlkGAIgASgJSABCBAoCYnkiRQoTRmluZEFjY291bnRSZXNwb25zZRIuCgdhY2NvdW50GAEgASgLMh0udml2YXJpdW0uaWRlbnRpdHkudjEuQWNjb3VudCJkChFDcmVhdGVVc2VyUmVxdWVzdBINCgVsb2dpbhgBIAEoCRINCgVlbWFpbBgCIAEoCRIQCghwYXNzd29yZBgDIAEoCRIRCglzdXBlcnVzZXIYBCABKAgSDAoEbmFtZRgFIAEoCSJEChJDcmVhdGVVc2VyUmVzcG9uc2USLgoHYWNjb3VudBgBIAEoCzIdLnZpdmFyaXVtLmlkZW50aXR5LnYxLkFjY291bnQiSwoSU2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBWxvZ2luGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEhQKDG9sZF9wYXNzd29yZBgDIAEoCSInChNTZXRQYXNzd29yZFJlc3BvbnNlEhAKCHBhc3N3b3JkGAEgASgJIjkKEk9wZW5TZXNzaW9uUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhIKCnVzZXJfYWdlbnQYAiABKAkiPAoTT3BlblNlc3Npb25SZXNwb25zZRIOCgZzZWNyZXQYASABKAkSFQoNZXhwaXJlc19hdF9tcxgCIAEoAyIVChNDbG9zZVNlc3Npb25SZXF1ZXN0IhYKFENsb3NlU2Vzc2lvblJlc3BvbnNlMqwCCghBY2NvdW50cxJbCgRGaW5kEigudml2YXJpdW0uaWRlbnRpdHkudjEuRmluZEFjY291bnRSZXF1ZXN0Gikudml2YXJpdW0uaWRlbnRpdHkudjEuRmluZEFjY291bnRSZXNwb25zZRJfCgpDcmVhdGVVc2VyEicudml2YXJpdW0uaWRlbnRpdHkudjEuQ3JlYXRlVXNlclJlcXVlc3QaKC52aXZhcml1bS5pZGVudGl0eS52MS5DcmVhdGVVc2VyUmVzcG9uc2USYgoLU2V0UGFzc3dvcmQSKC52aXZhcml1bS5pZGVudGl0eS52MS5TZXRQYXNzd29yZFJlcXVlc3QaKS52aXZhcml1bS5pZGVudGl0eS52MS5TZXRQYXNzd29yZFJlc3BvbnNlMscBCghTZXNzaW9ucxJbCgRPcGVuEigudml2YXJpdW0uaWRlbnRpdHkudjEuT3BlblNlc3Npb25SZXF1ZXN0Gikudml2YXJpdW0uaWRlbnRpdHkudjEuT3BlblNlc3Npb25SZXNwb25zZRJeCgVDbG9zZRIpLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNsb3NlU2Vzc2lvblJlcXVlc3QaKi52aXZhcml1bS5pZGVudGl0eS52MS5DbG9zZVNlc3Npb25SZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiN2aXZhcml1bS9pZGVudGl0eS92MS9hY2NvdW50cy5wcm90bxIUdml2YXJpdW0uaWRlbnRpdHkudjEiiwEKB0FjY291bnQSCgoCaWQYASABKAkSDQoFbG9naW4YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAQgASgJEg0KBWVtYWlsGAUgASgJEhEKCXN1cGVydXNlchgGIAEoCBIQCghkaXNhYmxlZBgHIAEoCBIVCg1jcmVhdGVkX2F0X21zGAggASgDIjkKEkZpbmRBY2NvdW50UmVxdWVzdBIPCgVsb2dpbhgBIAEoCUgAEgwKAmlkGAIgASgJSABCBAoCYnkiRQoTRmluZEFjY291bnRSZXNwb25zZRIuCgdhY2NvdW50GAEgASgLMh0udml2YXJpdW0uaWRlbnRpdHkudjEuQWNjb3VudCJkChFDcmVhdGVVc2VyUmVxdWVzdBINCgVsb2dpbhgBIAEoCRINCgVlbWFpbBgCIAEoCRIQCghwYXNzd29yZBgDIAEoCRIRCglzdXBlcnVzZXIYBCABKAgSDAoEbmFtZRgFIAEoCSJEChJDcmVhdGVVc2VyUmVzcG9uc2USLgoHYWNjb3VudBgBIAEoCzIdLnZpdmFyaXVtLmlkZW50aXR5LnYxLkFjY291bnQiSwoSU2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBWxvZ2luGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEhQKDG9sZF9wYXNzd29yZBgDIAEoCSInChNTZXRQYXNzd29yZFJlc3BvbnNlEhAKCHBhc3N3b3JkGAEgASgJIjkKEk9wZW5TZXNzaW9uUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJEhIKCnVzZXJfYWdlbnQYAiABKAkiPAoTT3BlblNlc3Npb25SZXNwb25zZRIOCgZzZWNyZXQYASABKAkSFQoNZXhwaXJlc19hdF9tcxgCIAEoAyIVChNDbG9zZVNlc3Npb25SZXF1ZXN0IhYKFENsb3NlU2Vzc2lvblJlc3BvbnNlIpQBCgdTZXNzaW9uEgoKAmlkGAEgASgJEhUKDWNyZWF0ZWRfYXRfbXMYAiABKAMSFwoPbGFzdF91c2VkX2F0X21zGAMgASgDEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMSDwoHYWRkcmVzcxgFIAEoCRISCgp1c2VyX2FnZW50GAYgASgJEhEKCXByZXNlbnRlZBgHIAEoCCIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IkcKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEi8KCHNlc3Npb25zGAEgAygLMh0udml2YXJpdW0uaWRlbnRpdHkudjEuU2Vzc2lvbiIgChJFbmRTZXNzaW9uc1JlcXVlc3QSCgoCaWQYASABKAkiJAoTRW5kU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAEoAzKsAgoIQWNjb3VudHMSWwoERmluZBIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLkZpbmRBY2NvdW50UmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLkZpbmRBY2NvdW50UmVzcG9uc2USXwoKQ3JlYXRlVXNlchInLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVVzZXJSZXF1ZXN0Gigudml2YXJpdW0uaWRlbnRpdHkudjEuQ3JlYXRlVXNlclJlc3BvbnNlEmIKC1NldFBhc3N3b3JkEigudml2YXJpdW0uaWRlbnRpdHkudjEuU2V0UGFzc3dvcmRSZXF1ZXN0Gikudml2YXJpdW0uaWRlbnRpdHkudjEuU2V0UGFzc3dvcmRSZXNwb25zZTKCAwoIU2Vzc2lvbnMSWwoET3BlbhIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLk9wZW5TZXNzaW9uUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLk9wZW5TZXNzaW9uUmVzcG9uc2USXgoFQ2xvc2USKS52aXZhcml1bS5pZGVudGl0eS52MS5DbG9zZVNlc3Npb25SZXF1ZXN0Gioudml2YXJpdW0uaWRlbnRpdHkudjEuQ2xvc2VTZXNzaW9uUmVzcG9uc2USXQoETGlzdBIpLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKi52aXZhcml1bS5pZGVudGl0eS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJaCgNFbmQSKC52aXZhcml1bS5pZGVudGl0eS52MS5FbmRTZXNzaW9uc1JlcXVlc3QaKS52aXZhcml1bS5pZGVudGl0eS52MS5FbmRTZXNzaW9uc1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message vivarium.identity.v1.Account
@@ -287,6 +287,123 @@ export const CloseSessionResponseSchema: GenMessage<CloseSessionResponse> = /*@_
   messageDesc(file_vivarium_identity_v1_accounts, 10);
 
 /**
+ * @generated from message vivarium.identity.v1.Session
+ */
+export type Session = Message<"vivarium.identity.v1.Session"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: int64 created_at_ms = 2;
+   */
+  createdAtMs: bigint;
+
+  /**
+   * @generated from field: int64 last_used_at_ms = 3;
+   */
+  lastUsedAtMs: bigint;
+
+  /**
+   * @generated from field: int64 expires_at_ms = 4;
+   */
+  expiresAtMs: bigint;
+
+  /**
+   * Where it was opened, and what the browser says of itself.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent: string;
+
+  /**
+   * The one that asks.
+   *
+   * @generated from field: bool presented = 7;
+   */
+  presented: boolean;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_accounts, 11);
+
+/**
+ * @generated from message vivarium.identity.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"vivarium.identity.v1.ListSessionsRequest"> & {
+};
+
+/**
+ * Describes the message vivarium.identity.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_accounts, 12);
+
+/**
+ * @generated from message vivarium.identity.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"vivarium.identity.v1.ListSessionsResponse"> & {
+  /**
+   * @generated from field: repeated vivarium.identity.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message vivarium.identity.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_accounts, 13);
+
+/**
+ * @generated from message vivarium.identity.v1.EndSessionsRequest
+ */
+export type EndSessionsRequest = Message<"vivarium.identity.v1.EndSessionsRequest"> & {
+  /**
+   * Empty: all.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.EndSessionsRequest.
+ * Use `create(EndSessionsRequestSchema)` to create a new message.
+ */
+export const EndSessionsRequestSchema: GenMessage<EndSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_accounts, 14);
+
+/**
+ * @generated from message vivarium.identity.v1.EndSessionsResponse
+ */
+export type EndSessionsResponse = Message<"vivarium.identity.v1.EndSessionsResponse"> & {
+  /**
+   * @generated from field: int64 ended = 1;
+   */
+  ended: bigint;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.EndSessionsResponse.
+ * Use `create(EndSessionsResponseSchema)` to create a new message.
+ */
+export const EndSessionsResponseSchema: GenMessage<EndSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_accounts, 15);
+
+/**
  * Users and the names of organizations: one name space of logins, never reused.
  *
  * @generated from service vivarium.identity.v1.Accounts
@@ -349,6 +466,26 @@ export const Sessions: GenService<{
     methodKind: "unary";
     input: typeof CloseSessionRequestSchema;
     output: typeof CloseSessionResponseSchema;
+  },
+  /**
+   * The caller's, the youngest first.
+   *
+   * @generated from rpc vivarium.identity.v1.Sessions.List
+   */
+  list: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * One of the caller's, or all. Answers when no gateway remembers them. Faults: not_found.
+   *
+   * @generated from rpc vivarium.identity.v1.Sessions.End
+   */
+  end: {
+    methodKind: "unary";
+    input: typeof EndSessionsRequestSchema;
+    output: typeof EndSessionsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_vivarium_identity_v1_accounts, 1);
