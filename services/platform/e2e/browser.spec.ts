@@ -276,9 +276,12 @@ suite('what a publisher made, in a browser of somebody who is signed in', () => 
     const silent = visits.filter(({ shape }) => !answering.has(shape) && !/^\/(conda|pypi)\//.test(shape));
     const told = silent.map(({ path, answered }) => `${answered.status} ${path}`);
     expect(told.sort()).toEqual([
-      // About the token that is presented, and for superusers.
+      // About the token that is presented, for superusers, and for programs that let people sign in by the browser.
+      '400 /-/login/authorize',
       '400 /api/authentication',
       '403 /api/users',
+      '404 /.well-known/openid-configuration',
+      '404 /api/.well-known/openid-configuration',
     ]);
 
     // Files are stored, each with its own bytes.
