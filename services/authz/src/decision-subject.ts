@@ -6,7 +6,7 @@ import { Fault, isFault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { restrictionsFromProto } from '@vivarium/trust/caller';
 import { accountByLogin } from './accounts-by.js';
-import type { Explaining } from './explain.js';
+import type { Asker } from './asker.js';
 import type { AuthzPorts } from './ports.js';
 
 /** Who would do it. */
@@ -20,7 +20,11 @@ export interface Subject {
  * Whom a question is about: the asker as it came, anybody, or an account, by one of its tokens if one is named.
  * Throws Fault('not_found') for an account or a token that does not exist.
  */
-export async function subjectOf({ ports, asker }: Explaining, request: ExplainRequest): Promise<Subject> {
+export async function subjectOf(
+  ports: AuthzPorts,
+  asker: Asker | 'operator',
+  request: ExplainRequest,
+): Promise<Subject> {
   const { as, token, address } = request;
   const nobody = { caller: ANONYMOUS, refusal: '' };
   // Reserved: nobody can take this login.

@@ -54,7 +54,7 @@ export async function explain(by: Explaining, request: ExplainRequest): Promise<
       : await sightOf(by, asker.caller, channel, question, found);
   // Before anything is looked up of the account that is asked about.
   if (!isOwnMatter && asker !== 'operator') requireAdministering(question, sight);
-  const subject = await subjectOf(by, request);
+  const subject = await subjectOf(ports, asker, request);
   if (channel === undefined || (isOwnMatter && sight?.isChannelVisible !== true)) {
     return { allow: false, reason: `${missingName({ ...question, package: undefined })} does not exist` };
   }
