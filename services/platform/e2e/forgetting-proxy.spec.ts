@@ -4,7 +4,7 @@ import { type Product, productTarget, startProduct } from '@vivarium/testkit/pro
 import { type Answered, ask } from './ask.js';
 import { hasNginx, startCachingProxy } from './caching-proxy.js';
 import { condaPackage, wheel } from './distributions.js';
-import { simpleFiles } from './formats.js';
+import { condaBase, JSON_V1, shardsOf, simpleFiles } from './formats.js';
 import { Publisher } from './publisher.js';
 import { Secrets } from './secrets.js';
 
@@ -42,11 +42,15 @@ suite('behind a proxy that keeps answers', () => {
     const [file] = await simpleFiles({ product, channel: 'admin', token }, `py-${name}`);
     const wheelUrl = new URL(file?.url ?? '', `${product.pypi}/admin/simple/py-${name}/`).pathname;
     const noarch = '/conda/admin/noarch';
+    const shards = await shardsOf(`${condaBase({ product, channel: 'admin', token })}/noarch`);
+    const shard = new URL(shards.get(name) ?? '').pathname.split('/').at(-1);
     return [
       `${noarch}/repodata.json`,
       `${noarch}/repodata.json.zst`,
       `${noarch}/repodata_shards.msgpack.zst`,
+      `${noarch}/shards/${shard}`,
       `${noarch}/${name}-1.0-0.conda`,
+      `/conda/admin/label/main/noarch/${name}-1.0-0.conda`,
       '/pypi/admin/simple/',
       `/pypi/admin/simple/py-${name}/`,
       wheelUrl,
@@ -54,19 +58,22 @@ suite('behind a proxy that keeps answers', () => {
     ];
   }
 
-  const asOwner = (path: string): Promise<Answered> =>
-    ask(proxy.url + path, { headers: { Authorization: `token ${token}` } });
   const asStranger = (path: string): Promise<Answered> => ask(proxy.url + path);
-  const direct = (path: string, isOwner: boolean): Promise<Answered> =>
-    ask(product.url + path, { headers: isOwner ? { Authorization: `token ${token}` } : {} });
+  /** In every form in which one address is answered: HTML or JSON, plain or compressed. */
+  const FORMS = [{}, { Accept: JSON_V1 }, { 'Accept-Encoding': 'gzip' }] as const;
 
   /** Through the proxy one gets what one gets without it. */
   async function expectOwn(path: string, isOwner: boolean): Promise<void> {
-    const through = await (isOwner ? asOwner : asStranger)(path);
-    const plain = await direct(path, isOwner);
-    const what = [path, isOwner ? 'owner' : 'stranger'];
-    expect([...what, through.status, through.headers['x-cache'] === 'HIT']).toEqual([...what, plain.status, false]);
-    expect(through.bytes.equals(plain.bytes)).toBe(true);
+    const isShaped = /repodata\.json$|simple\//.test(path);
+    for (const form of isShaped ? FORMS : FORMS.slice(0, 1)) {
+      const headers = { ...form, ...(isOwner ? { Authorization: `token ${token}` } : {}) };
+      const through = await ask(proxy.url + path, { headers });
+      const plain = await ask(product.url + path, { headers });
+      const what = [path, isOwner ? 'owner' : 'stranger', form];
+      expect([...what, through.status, through.headers['x-cache'] === 'HIT']).toEqual([...what, plain.status, false]);
+      expect([...what, through.headers['content-type']]).toEqual([...what, plain.headers['content-type']]);
+      expect([...what, through.bytes.equals(plain.bytes)]).toEqual([...what, true]);
+    }
   }
 
   it.each([
