@@ -102,7 +102,8 @@ onServices('a service that is called directly on the bus', () => {
       const without = await ask(each);
       calls += answers.length + 1;
       const isRefused = /^(unauthenticated|forbidden): /.test(without);
-      if (wrongly.length === answers.length) open.set(subject, 'open');
+      if (without.startsWith('unavailable: Nobody answers')) taken.push(`${subject} is answered by nobody`);
+      else if (wrongly.length === answers.length) open.set(subject, 'open');
       else if (!isRefused) open.set(subject, 'anybody');
       if (wrongly.length > 0 && wrongly.length < answers.length) {
         taken.push(...wrongly.map(([what, answer]) => `${subject} takes an assertion ${what}: ${answer}`));
