@@ -138,14 +138,15 @@ export class OutageLoad {
       const version = `1.${number}.${Number.parseInt(run, 16)}`;
       const file = (number + at) % 3 === 0 ? wheel({ name: `py-${name}`, version }) : condaPackage({ name, version });
       const began = performance.now();
-      await this.#publishOnce(publisher, file);
+      if (!(await this.#publishOnce(publisher, file))) return;
       this.acknowledged.push(file);
       this.#lastGood.set(publisherNames()[at] ?? '', began);
       await sleep(PAUSE_MS);
     }
   }
 
-  async #publishOnce(publisher: Publisher, file: Distribution): Promise<void> {
+  /** False if it was refused for good. */
+  async #publishOnce(publisher: Publisher, file: Distribution): Promise<boolean> {
     for (;;) {
       const began = performance.now();
       try {
@@ -153,11 +154,11 @@ export class OutageLoad {
           'GET',
           `/dist/${publisher.login}/${file.name}/${file.version}/${file.basename}`,
         );
-        if (there.status === 200) return;
+        if (there.status === 200) return true;
         if (there.status !== 404)
           throw new UploadRefused('GET /dist', there.status, there.text(), there.headers['retry-after']);
         await publisher.upload(file);
-        return;
+        return true;
       } catch (error) {
         this.#slowestMs = Math.max(this.#slowestMs, performance.now() - began);
         const [status, step] =
@@ -165,6 +166,7 @@ export class OutageLoad {
         count(this.#uploads, `${step} ${status}`);
         if (!(error instanceof UploadRefused) || !isRetryable(status, error.retryAfter)) {
           this.wrong.push(`the upload of ${file.basename} was answered: ${error}`);
+          return false;
         }
       }
       await sleep(1_000);

@@ -140,19 +140,24 @@ export class Storm {
 
   async #publish(file: Distribution): Promise<void> {
     const invokedMs = performance.now();
-    await this.#untilPublished(file);
-    this.#writes.push({ file, name: nameOf(file), invokedMs, acknowledgedMs: performance.now() });
+    const isPublished = await this.#untilPublished(file);
+    const acknowledgedMs = isPublished ? performance.now() : undefined;
+    this.#writes.push({ file, name: nameOf(file), invokedMs, acknowledgedMs });
   }
 
-  /** As `anaconda upload --skip-existing`, run again until the file is there, and everybody can read it. */
-  async #untilPublished(file: Distribution): Promise<void> {
+  /**
+   * As `anaconda upload --skip-existing`, run again until the file is there, and everybody can read it. False if it was refused for
+   * good.
+   */
+  async #untilPublished(file: Distribution): Promise<boolean> {
     // An earlier try may still be under way without our knowing.
     let mayBeThere = false;
     for (let patienceMs = PATIENCE_MS; ; patienceMs = Math.min(2 * patienceMs, MOST_PATIENCE_MS)) {
       // As a balancer would: any gateway, another one each time.
       const publisher = this.#admin.at(this.#choice.one(this.product.gateways));
       try {
-        return await Promise.race([publishOnce(publisher, file), impatience(patienceMs)]);
+        await Promise.race([publishOnce(publisher, file), impatience(patienceMs)]);
+        return true;
       } catch (error) {
         const refusal = error instanceof UploadRefused ? error : undefined;
         const step =
@@ -162,7 +167,10 @@ export class Storm {
           refusal === undefined ||
           (refusal.status === 503 && refusal.retryAfter !== undefined) ||
           (refusal.status === 409 && mayBeThere);
-        if (!mayBeRepeated) this.#wrong.push(`the upload of ${file.basename}: ${error}`);
+        if (!mayBeRepeated) {
+          this.#wrong.push(`the upload of ${file.basename}: ${error}`);
+          return false;
+        }
         mayBeThere = true;
       }
       await sleep(RETRY_MS);

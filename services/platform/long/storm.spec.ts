@@ -12,7 +12,7 @@ const suite = skipSuiteUnless(
   'nats-server is not installed (.ci/install.sh does)',
 );
 
-suite('fifty uploads at once at two gateways, twenty times, while processes are killed', () => {
+suite('fifty uploads at once at two gateways, ten times, while processes are killed', () => {
   let storm: Storm;
 
   beforeAll(async () => {
@@ -23,7 +23,7 @@ suite('fifty uploads at once at two gateways, twenty times, while processes are 
   });
 
   it('are seen by everybody as if they had come one after the other', async () => {
-    await storm.rage(20, 60);
+    await storm.rage(10, 40);
     process.stderr.write(`storm: ${storm.summary()}\n`);
     expect(storm.wrong()).toEqual([]);
   });
