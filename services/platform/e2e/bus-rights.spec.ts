@@ -167,6 +167,7 @@ onNats('on NATS as it is delivered', () => {
     const inbox = '_INBOX.gateway.asked.1';
 
     identity.publish(inbox, 'unasked');
+    await identity.settle();
     gateway.request('identity.Callers.whoIs', inbox, 'who is it?');
     await gateway.settle();
     await identity.settle();
