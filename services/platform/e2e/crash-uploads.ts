@@ -53,8 +53,11 @@ export abstract class CrashUpload {
 
   async untilIndexed(): Promise<void> {
     const path = `/channels/${this.channel}/generation?wait=20000`;
-    const { json } = await this.owner.publisher.expectCall(200, 'GET', path);
-    if (!json<{ readable: boolean }>().readable) throw new Error(`the index of ${this.channel} is not readable`);
+    for (let tries = 0; tries < 4; tries++) {
+      const { json } = await this.owner.publisher.expectCall(200, 'GET', path);
+      if (json<{ readable: boolean }>().readable) return;
+    }
+    throw new Error(`the index of ${this.channel} is not readable`);
   }
 }
 
