@@ -52,11 +52,11 @@ const PART_BYTES = 8 * 1024 * 1024;
 const PARTS_ON_THEIR_WAY = 2;
 const COPY_PART_BYTES = 1024 * 1024 * 1024;
 
-// A store that says nothing is given up by whoever waits: a read after twice 5 s, an upload after twice 25 s, and a copy, which
+// A store that says nothing is given up by whoever waits: a read after twice 5 s, an upload after twice 20 s, and a copy, which
 // a server makes in silence, after twice two minutes.
 const TRIES = 2;
 const READ = { requestTimeout: 5_000 };
-const SILENCE_MS = 25_000;
+const SILENCE_MS = 20_000;
 const COPY_SILENCE_MS = 120_000;
 
 /**
