@@ -30,12 +30,13 @@ export class Organizations implements HandlerOf<typeof OrganizationsContract> {
     return { account: await createOrganization(this.ports, this.db, asker, { login, name, email }) };
   }
 
-  async update({ organization, name, email }: UpdateOrganizationRequest, call: Call) {
+  async update({ organization, name, email, profile }: UpdateOrganizationRequest, call: Call) {
     const owning = await owningOf(this.ports, this.db, call, organization, 'organization');
     const assertion = await this.ports.trust.assertionFor('identity');
     const change = {
       id: owning.organization.id,
       actor: owning.asker.message,
+      profile,
       ...(name === undefined ? {} : { name }),
       ...(email === undefined ? {} : { email }),
     };

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AccountSchema } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import type { Account } from './gen/prisma/client.js';
+import { profileIn } from './profile.js';
 
 /** An account as others see it: without its e-mail address. */
 export function accountMessageOf(row: Account): MessageInitShape<typeof AccountSchema> {
@@ -12,6 +13,7 @@ export function accountMessageOf(row: Account): MessageInitShape<typeof AccountS
     superuser: row.superuser,
     disabled: row.disabled,
     createdAtMs: BigInt(row.createdAt.getTime()),
+    profile: profileIn(row.profile),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Account } from './gen/prisma/client.js';
 import { parseNewLogin } from './login.js';
 import { parseEmail, parsePersonName } from './person.js';
 import type { IdentityPorts } from './ports.js';
+import { changeProfile, type Profile, profileIn } from './profile.js';
 import { revokeTokens } from './revoke-token.js';
 
 type Ports = Pick<IdentityPorts, 'clock' | 'invalidations' | 'reservedLogins'>;
@@ -46,7 +47,12 @@ export function updateOrganization(
   db: Db,
   ports: Ports,
   actor: Caller,
-  change: { readonly id: string; readonly name: string | undefined; readonly email: string | undefined },
+  change: {
+    readonly id: string;
+    readonly name: string | undefined;
+    readonly email: string | undefined;
+    readonly profile: Profile;
+  },
 ): Promise<Account> {
   const { id } = change;
   return retryConflicts(() =>
@@ -54,11 +60,12 @@ export function updateOrganization(
       const before = await lockOrganization(tx, id);
       const name = change.name === undefined ? before.name : parsePersonName(change.name);
       const email = change.email === undefined ? before.email : parseOwnEmail(change.email);
+      const profile = changeProfile(profileIn(before.profile), change.profile);
       const holder = email === null ? null : await tx.account.findUnique({ where: { email } });
       if (holder !== null && holder.id !== id) throw emailTaken(email);
-      const account = await tx.account.update({ where: { id }, data: { name, email } });
+      const account = await tx.account.update({ where: { id }, data: { name, email, profile } });
       const entry = { actor, action: 'organization.update', ownerId: id, resource: account.login };
-      await addAudit(tx, { ...entry, before: profileOf(before), after: profileOf(account) }, ports.clock());
+      await addAudit(tx, { ...entry, before: saidBy(before), after: saidBy(account) }, ports.clock());
       return account;
     }),
   );
@@ -87,7 +94,7 @@ export function deleteOrganization(db: Db, ports: Ports, actor: Caller, id: stri
       );
       await ports.invalidations.add(tx, [{ tag: `account:${id}`, version: Number(version) }]);
       const entry = { actor, action: 'organization.delete', ownerId: id, resource: before.login };
-      await addAudit(tx, { ...entry, before: { ...profileOf(before), tokens: tokens.length } }, nowMs);
+      await addAudit(tx, { ...entry, before: { ...saidBy(before), tokens: tokens.length } }, nowMs);
     }),
   );
 }
@@ -118,6 +125,6 @@ function emailTaken(email: string | null): Fault {
   return new Fault('conflict', `The e-mail address ${email} belongs to another account; give another one.`);
 }
 
-function profileOf({ name, email }: Account) {
-  return { name, email: email ?? '' };
+function saidBy({ name, email, profile }: Account) {
+  return { name, email: email ?? '', ...profileIn(profile) };
 }

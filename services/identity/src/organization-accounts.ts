@@ -30,9 +30,9 @@ export class OrganizationAccounts implements HandlerOf<typeof OrganizationAccoun
     return { account: ownAccountMessageOf(account) };
   }
 
-  async update({ actor, id, name, email }: UpdateOrganizationAccountRequest, call: Call) {
+  async update({ actor, id, name, email, profile }: UpdateOrganizationAccountRequest, call: Call) {
     await this.#authz(call);
-    const account = await updateOrganization(this.db, this.ports, present(actor), { id, name, email });
+    const account = await updateOrganization(this.db, this.ports, present(actor), { id, name, email, profile });
     return { account: ownAccountMessageOf(account) };
   }
 

@@ -44,6 +44,12 @@ describe('organizations', () => {
     for (const asker of [bob, eve, stranger]) {
       expect((await asker.expectCall(200, 'GET', '/user/initech')).json()).toMatchObject({ user_type: 'org' });
     }
+    const profile = { description: 'Makes things.\nMany.', url: 'https://initech.test', location: 'Austin' };
+    expect((await bob.expectCall(200, 'PATCH', '/organizations/initech', profile)).json()).toMatchObject(profile);
+    expect((await stranger.expectCall(200, 'GET', '/user/initech')).json()).toMatchObject(profile);
+    for (const change of [{ url: 'javascript:alert(1)' }, { company: 'x'.repeat(201) }, { location: 'a\nb' }]) {
+      expect((await bob.call('PATCH', '/organizations/initech', change)).status).toBe(400);
+    }
     expect((await bob.expectCall(200, 'GET', '/user/orgs')).json()).toMatchObject([{ login: 'initech' }]);
     expect((await stranger.expectCall(200, 'GET', '/users/bob/orgs')).json()).toMatchObject([{ login: 'initech' }]);
   });

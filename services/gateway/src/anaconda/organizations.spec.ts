@@ -54,6 +54,9 @@ describe('organizations', () => {
     const [update = {}] = gateway.others.heardOf(Organizations, 'update');
     expect(update).toMatchObject({ organization: 'acme', email: '' });
     expect(update).not.toHaveProperty('name');
+    await ask('PATCH', '/organizations/acme', { url: 'https://acme.test', description: '' });
+    const profile = { url: 'https://acme.test', description: '' };
+    expect(gateway.others.heardOf(Organizations, 'update').at(-1)).toMatchObject({ profile });
   });
 
   it('are deleted with their login typed', async () => {

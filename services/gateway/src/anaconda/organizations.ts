@@ -42,7 +42,9 @@ export class Organizations {
     const organization = loginIn(text);
     const body = await readJson(request);
     const [name, email] = [body.text('name'), body.text('email')];
-    const change = { ...(name === undefined ? {} : { name }), ...(email === undefined ? {} : { email }) };
+    const said = PROFILE.map((part) => [part, body.text(part)] as const);
+    const profile = Object.fromEntries(said.filter((each): each is [Part, string] => each[1] !== undefined));
+    const change = { ...(name === undefined ? {} : { name }), ...(email === undefined ? {} : { email }), profile };
     const caller = await this.identify.require(request, ['authz']);
     const options = { ...caller.for('authz'), timeoutMs: CHANGE_MS };
     return ownShape((await this.#organizations.update({ organization, ...change }, options)).account);
@@ -60,6 +62,9 @@ export class Organizations {
     return { login: organization, deleted: true, deleted_packages: Number(packages) };
   }
 }
+
+const PROFILE = ['company', 'location', 'description', 'url'] as const;
+type Part = (typeof PROFILE)[number];
 
 /** Owners see an organization as it would see itself. */
 function ownShape(account: Account | undefined) {

@@ -20,10 +20,10 @@ export function accountShape(account: Account, asker: Caller | undefined) {
     name: account.name,
     user_type: account.kind === 'organization' ? 'org' : 'user',
     created_at: timeOf(account.createdAtMs),
-    company: '',
-    location: '',
-    description: '',
-    url: '',
+    company: account.profile.company ?? '',
+    location: account.profile.location ?? '',
+    description: account.profile.description ?? '',
+    url: account.profile.url ?? '',
     ...(isOwn ? { email: account.email, superuser: account.superuser, disabled: account.disabled } : {}),
   };
 }

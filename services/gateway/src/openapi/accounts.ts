@@ -163,7 +163,14 @@ export const ACCOUNT_OPERATIONS: Operations = {
   'PATCH /api/organizations/:login': {
     action: 'own organization',
     summary: 'Changes the profile of an organization.',
-    body: object({ 'name?': text, 'email?': text }),
+    body: object({
+      'name?': text,
+      'email?': text,
+      'company?': text,
+      'location?': text,
+      'description?': text,
+      'url?': text,
+    }),
     status: 200,
     answer: named('Account'),
   },

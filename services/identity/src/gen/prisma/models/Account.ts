@@ -71,6 +71,7 @@ export type AccountCountAggregateOutputType = {
   createdAt: number
   deletedAt: number
   version: number
+  profile: number
   _all: number
 }
 
@@ -120,6 +121,7 @@ export type AccountCountAggregateInputType = {
   createdAt?: true
   deletedAt?: true
   version?: true
+  profile?: true
   _all?: true
 }
 
@@ -220,6 +222,7 @@ export type AccountGroupByOutputType = {
   createdAt: Date
   deletedAt: Date | null
   version: bigint
+  profile: runtime.JsonValue
   _count: AccountCountAggregateOutputType | null
   _avg: AccountAvgAggregateOutputType | null
   _sum: AccountSumAggregateOutputType | null
@@ -256,6 +259,7 @@ export type AccountWhereInput = {
   createdAt?: Prisma.DateTimeFilter<"Account"> | Date | string
   deletedAt?: Prisma.DateTimeNullableFilter<"Account"> | Date | string | null
   version?: Prisma.BigIntFilter<"Account"> | bigint | number
+  profile?: Prisma.JsonFilter<"Account">
   password?: Prisma.XOR<Prisma.PasswordNullableScalarRelationFilter, Prisma.PasswordWhereInput> | null
   sessions?: Prisma.SessionListRelationFilter
   owned?: Prisma.TokenListRelationFilter
@@ -273,6 +277,7 @@ export type AccountOrderByWithRelationInput = {
   createdAt?: Prisma.SortOrder
   deletedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   version?: Prisma.SortOrder
+  profile?: Prisma.SortOrder
   password?: Prisma.PasswordOrderByWithRelationInput
   sessions?: Prisma.SessionOrderByRelationAggregateInput
   owned?: Prisma.TokenOrderByRelationAggregateInput
@@ -293,6 +298,7 @@ export type AccountWhereUniqueInput = Prisma.AtLeast<{
   createdAt?: Prisma.DateTimeFilter<"Account"> | Date | string
   deletedAt?: Prisma.DateTimeNullableFilter<"Account"> | Date | string | null
   version?: Prisma.BigIntFilter<"Account"> | bigint | number
+  profile?: Prisma.JsonFilter<"Account">
   password?: Prisma.XOR<Prisma.PasswordNullableScalarRelationFilter, Prisma.PasswordWhereInput> | null
   sessions?: Prisma.SessionListRelationFilter
   owned?: Prisma.TokenListRelationFilter
@@ -310,6 +316,7 @@ export type AccountOrderByWithAggregationInput = {
   createdAt?: Prisma.SortOrder
   deletedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   version?: Prisma.SortOrder
+  profile?: Prisma.SortOrder
   _count?: Prisma.AccountCountOrderByAggregateInput
   _avg?: Prisma.AccountAvgOrderByAggregateInput
   _max?: Prisma.AccountMaxOrderByAggregateInput
@@ -331,6 +338,7 @@ export type AccountScalarWhereWithAggregatesInput = {
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Account"> | Date | string
   deletedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Account"> | Date | string | null
   version?: Prisma.BigIntWithAggregatesFilter<"Account"> | bigint | number
+  profile?: Prisma.JsonWithAggregatesFilter<"Account">
 }
 
 export type AccountCreateInput = {
@@ -344,6 +352,7 @@ export type AccountCreateInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenCreateNestedManyWithoutOwnerInput
@@ -361,6 +370,7 @@ export type AccountUncheckedCreateInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenUncheckedCreateNestedManyWithoutOwnerInput
@@ -378,6 +388,7 @@ export type AccountUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUpdateManyWithoutOwnerNestedInput
@@ -395,6 +406,7 @@ export type AccountUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUncheckedUpdateManyWithoutOwnerNestedInput
@@ -412,6 +424,7 @@ export type AccountCreateManyInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type AccountUpdateManyMutationInput = {
@@ -425,6 +438,7 @@ export type AccountUpdateManyMutationInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type AccountUncheckedUpdateManyInput = {
@@ -438,6 +452,7 @@ export type AccountUncheckedUpdateManyInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type AccountCountOrderByAggregateInput = {
@@ -451,6 +466,7 @@ export type AccountCountOrderByAggregateInput = {
   createdAt?: Prisma.SortOrder
   deletedAt?: Prisma.SortOrder
   version?: Prisma.SortOrder
+  profile?: Prisma.SortOrder
 }
 
 export type AccountAvgOrderByAggregateInput = {
@@ -587,6 +603,7 @@ export type AccountCreateWithoutPasswordInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   sessions?: Prisma.SessionCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenCreateNestedManyWithoutOwnerInput
   made?: Prisma.TokenCreateNestedManyWithoutMakerInput
@@ -603,6 +620,7 @@ export type AccountUncheckedCreateWithoutPasswordInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenUncheckedCreateNestedManyWithoutOwnerInput
   made?: Prisma.TokenUncheckedCreateNestedManyWithoutMakerInput
@@ -635,6 +653,7 @@ export type AccountUpdateWithoutPasswordInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   sessions?: Prisma.SessionUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUpdateManyWithoutOwnerNestedInput
   made?: Prisma.TokenUpdateManyWithoutMakerNestedInput
@@ -651,6 +670,7 @@ export type AccountUncheckedUpdateWithoutPasswordInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUncheckedUpdateManyWithoutOwnerNestedInput
   made?: Prisma.TokenUncheckedUpdateManyWithoutMakerNestedInput
@@ -667,6 +687,7 @@ export type AccountCreateWithoutSessionsInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordCreateNestedOneWithoutAccountInput
   owned?: Prisma.TokenCreateNestedManyWithoutOwnerInput
   made?: Prisma.TokenCreateNestedManyWithoutMakerInput
@@ -683,6 +704,7 @@ export type AccountUncheckedCreateWithoutSessionsInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutAccountInput
   owned?: Prisma.TokenUncheckedCreateNestedManyWithoutOwnerInput
   made?: Prisma.TokenUncheckedCreateNestedManyWithoutMakerInput
@@ -715,6 +737,7 @@ export type AccountUpdateWithoutSessionsInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUpdateOneWithoutAccountNestedInput
   owned?: Prisma.TokenUpdateManyWithoutOwnerNestedInput
   made?: Prisma.TokenUpdateManyWithoutMakerNestedInput
@@ -731,6 +754,7 @@ export type AccountUncheckedUpdateWithoutSessionsInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedUpdateOneWithoutAccountNestedInput
   owned?: Prisma.TokenUncheckedUpdateManyWithoutOwnerNestedInput
   made?: Prisma.TokenUncheckedUpdateManyWithoutMakerNestedInput
@@ -747,6 +771,7 @@ export type AccountCreateWithoutOwnedInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionCreateNestedManyWithoutAccountInput
   made?: Prisma.TokenCreateNestedManyWithoutMakerInput
@@ -763,6 +788,7 @@ export type AccountUncheckedCreateWithoutOwnedInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutAccountInput
   made?: Prisma.TokenUncheckedCreateNestedManyWithoutMakerInput
@@ -784,6 +810,7 @@ export type AccountCreateWithoutMadeInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenCreateNestedManyWithoutOwnerInput
@@ -800,6 +827,7 @@ export type AccountUncheckedCreateWithoutMadeInput = {
   createdAt: Date | string
   deletedAt?: Date | string | null
   version?: bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutAccountInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutAccountInput
   owned?: Prisma.TokenUncheckedCreateNestedManyWithoutOwnerInput
@@ -832,6 +860,7 @@ export type AccountUpdateWithoutOwnedInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutAccountNestedInput
   made?: Prisma.TokenUpdateManyWithoutMakerNestedInput
@@ -848,6 +877,7 @@ export type AccountUncheckedUpdateWithoutOwnedInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutAccountNestedInput
   made?: Prisma.TokenUncheckedUpdateManyWithoutMakerNestedInput
@@ -875,6 +905,7 @@ export type AccountUpdateWithoutMadeInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUpdateManyWithoutOwnerNestedInput
@@ -891,6 +922,7 @@ export type AccountUncheckedUpdateWithoutMadeInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   version?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  profile?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   password?: Prisma.PasswordUncheckedUpdateOneWithoutAccountNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutAccountNestedInput
   owned?: Prisma.TokenUncheckedUpdateManyWithoutOwnerNestedInput
@@ -956,6 +988,7 @@ export type AccountSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   createdAt?: boolean
   deletedAt?: boolean
   version?: boolean
+  profile?: boolean
   password?: boolean | Prisma.Account$passwordArgs<ExtArgs>
   sessions?: boolean | Prisma.Account$sessionsArgs<ExtArgs>
   owned?: boolean | Prisma.Account$ownedArgs<ExtArgs>
@@ -974,6 +1007,7 @@ export type AccountSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   createdAt?: boolean
   deletedAt?: boolean
   version?: boolean
+  profile?: boolean
 }, ExtArgs["result"]["account"]>
 
 export type AccountSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -987,6 +1021,7 @@ export type AccountSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   createdAt?: boolean
   deletedAt?: boolean
   version?: boolean
+  profile?: boolean
 }, ExtArgs["result"]["account"]>
 
 export type AccountSelectScalar = {
@@ -1000,9 +1035,10 @@ export type AccountSelectScalar = {
   createdAt?: boolean
   deletedAt?: boolean
   version?: boolean
+  profile?: boolean
 }
 
-export type AccountOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "login" | "kind" | "name" | "email" | "superuser" | "disabled" | "createdAt" | "deletedAt" | "version", ExtArgs["result"]["account"]>
+export type AccountOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "login" | "kind" | "name" | "email" | "superuser" | "disabled" | "createdAt" | "deletedAt" | "version" | "profile", ExtArgs["result"]["account"]>
 export type AccountInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   password?: boolean | Prisma.Account$passwordArgs<ExtArgs>
   sessions?: boolean | Prisma.Account$sessionsArgs<ExtArgs>
@@ -1032,6 +1068,7 @@ export type $AccountPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     createdAt: Date
     deletedAt: Date | null
     version: bigint
+    profile: runtime.JsonValue
   }, ExtArgs["result"]["account"]>
   composites: {}
 }
@@ -1469,6 +1506,7 @@ export interface AccountFieldRefs {
   readonly createdAt: Prisma.FieldRef<"Account", 'DateTime'>
   readonly deletedAt: Prisma.FieldRef<"Account", 'DateTime'>
   readonly version: Prisma.FieldRef<"Account", 'BigInt'>
+  readonly profile: Prisma.FieldRef<"Account", 'Json'>
 }
     
 
