@@ -96,7 +96,9 @@ export class RunningAuthz {
   readonly messages = new Map<string, { readonly accountId: string; readonly kind: string; readonly text: string }>();
   /** What identity does when it is brought a message. */
   beforeMessage: () => Promise<void> = async () => undefined;
-  /** What identity does when it is asked for an account. */
+  /** What happens when identity is asked who somebody is. */
+  beforeFind: (login: string) => Promise<void> = async () => undefined;
+  /** What identity does when it is told of an account. */
   beforeAccount: () => Promise<void> = async () => undefined;
 
   private constructor(
@@ -229,6 +231,7 @@ export class RunningAuthz {
     };
     await serve(Callers, { keys: async () => ({ jwksJson }), recheck, whoIs: never, use: never }, this.bus, QUIET);
     const find = async ({ by }: { by: { case: string | undefined; value?: string | undefined } }) => {
+      await this.beforeFind(by.value ?? '');
       const account = by.case === 'id' ? this.#byId(by.value ?? '') : this.accounts.get(by.value ?? '');
       if (account !== undefined && !this.deleted.has(account.login)) return { account };
       throw new Fault('not_found', 'There is no such account.');

@@ -301,6 +301,20 @@ describe('who may', () => {
     expect(await codesOf(of(ACME))).toEqual(all('ok'));
   });
 
+  it('an owner who is one no more when the change is made does not make it', async () => {
+    const owners = { organization: ACME, group: 'owners' };
+    await (await groupsAs(ann)).addMember({ ...owners, login: 'eve' });
+    const before = (await trail()).length;
+    authz.beforeFind = async (login) => {
+      if (login !== 'bob') return;
+      authz.beforeFind = async () => undefined;
+      await (await groupsAs(ann)).removeMember({ ...owners, login: 'eve' });
+    };
+    const added = (await groupsAs(eve)).addMember({ ...owners, login: 'bob' });
+    await expect(added).rejects.toMatchObject({ code: 'forbidden' });
+    expect((await trail()).slice(before)).toEqual(['ann group.remove_member group acme/owners']);
+  });
+
   it('a token that was revoked a moment ago changes nothing', async () => {
     const token = authz.token(ann, { credentialId: 'gone' });
     authz.revoked.add('gone');
