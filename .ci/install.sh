@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs, on a Debian-like machine and as root, the servers and clients that the tests use when they are there:
-# a Redis-compatible server, nginx, zstd and Chromium (apt), nats-server and versitygw (go), the Python clients (pip, in a venv).
-# They land on PATH, in $cache/bin and in $cache/venv/bin, which is where tests look.
+# a Redis-compatible server, nginx, zstd and Chromium (apt), nats-server and versitygw (go), the Python clients (pip, in a venv),
+# and the oldest anaconda client that can be had, which cannot share its libraries with today's (pip, in a venv of its own).
+# They land on PATH, in $cache/bin, in $cache/venv/bin and in $cache/venv-older/bin, which is where tests look.
 # A step whose inputs have not changed and whose result is still there is skipped, so a second run takes no time.
 set -uo pipefail
 
@@ -11,6 +12,7 @@ logs=$cache/logs
 nats_server=github.com/nats-io/nats-server/v2@v2.14.5
 versitygw=github.com/versity/versitygw/cmd/versitygw@v1.7.0
 requirements=$here/requirements.txt
+older_requirements=$here/requirements-older.txt
 
 main() {
   mkdir -p "$cache/bin" "$cache/stamps" "$logs"
@@ -31,7 +33,15 @@ main() {
   else
     echo "apt: already there"
   fi
-  { step "python clients" "$(cat "$requirements"; python3 --version)" "$cache/venv/bin/twine" install_venv; } &
+  {
+    step "python clients" "$(cat "$requirements"; python3 --version)" "$cache/venv/bin/twine" \
+      install_venv "$cache/venv" "$requirements"
+  } &
+  lanes+=($!)
+  {
+    step "older client" "$(cat "$older_requirements"; python3 --version)" "$cache/venv-older/bin/anaconda" \
+      install_venv "$cache/venv-older" "$older_requirements"
+  } &
   lanes+=($!)
   # One compiler at a time: two cores are one Go build.
   {
@@ -112,10 +122,11 @@ allow_services() {
   if grep -qs '^# vivarium:' /usr/sbin/policy-rc.d; then rm -f /usr/sbin/policy-rc.d; fi
 }
 
+# install_venv FOLDER REQUIREMENTS
 install_venv() {
-  python3 -m venv --clear "$cache/venv" &&
-    "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" &&
-    "$cache/venv/bin/python" -m pip check
+  python3 -m venv --clear "$1" &&
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" &&
+    "$1/bin/python" -m pip check
 }
 
 go_install() {

@@ -13,9 +13,12 @@ export function findProgram(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
-/** The absolute path of a Python client in the installer's virtual environment, or undefined. */
-export function venvBin(name: string): string | undefined {
-  const path = join(cacheFolder(), 'venv', 'bin', name);
+/** A virtual environment of the installer: that of today's Python clients, or that of the oldest `anaconda` client. */
+export type Venv = 'venv' | 'venv-older';
+
+/** The absolute path of a Python client in a virtual environment of the installer, or undefined. */
+export function venvBin(name: string, venv: Venv = 'venv'): string | undefined {
+  const path = join(cacheFolder(), venv, 'bin', name);
   return isExecutable(path) ? path : undefined;
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { type ClientResult, clientEnvironment, newHome, removeHome } from '@vivarium/testkit/clients';
-import { venvBin } from '@vivarium/testkit/programs';
+import { type Venv, venvBin } from '@vivarium/testkit/programs';
 
 /**
  * The real `anaconda` client, its modules imported once: each command runs in a fork of that process, in a session without a
@@ -73,15 +73,15 @@ export class Anaconda {
   }
 
   /** With the configuration that `anaconda config --set url` leaves. */
-  static async at(api: string, env: Readonly<Record<string, string>> = {}): Promise<Anaconda> {
-    const client = await Anaconda.unconfigured(env);
+  static async at(api: string, env: Readonly<Record<string, string>> = {}, venv?: Venv): Promise<Anaconda> {
+    const client = await Anaconda.unconfigured(env, venv);
     await client.ok(['config', '--set', 'url', api]);
     return client;
   }
 
-  static async unconfigured(env: Readonly<Record<string, string>> = {}): Promise<Anaconda> {
+  static async unconfigured(env: Readonly<Record<string, string>> = {}, venv?: Venv): Promise<Anaconda> {
     const home = await newHome();
-    const program = venvBin('python');
+    const program = venvBin('python', venv);
     if (program === undefined) throw new Error('the Python clients are not installed');
     const child = spawn(program, ['-u', '-c', FORKING], { cwd: home, env: clientEnvironment(home, env) });
     child.stderr.resume();
