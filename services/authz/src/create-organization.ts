@@ -6,13 +6,15 @@ import { Fault, isFault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { addOrganization, dropOrganization } from './add-organization.js';
 import type { Asker } from './asker.js';
-import type { Db } from './db.js';
+import { ask, type Db } from './db.js';
 import type { AuthzPorts } from './ports.js';
+import { OWNERS } from './view-of.js';
 
 /**
  * Makes an organization that the asker owns: first what authz knows of it, under a new id, then its account. So no account
  * is ever there without owners. What a crash in between leaves behind belongs to an id that nobody has: it is in no list,
- * opens nothing, and is never given to another. Throws Fault('forbidden'), and what identity throws for login and address.
+ * opens nothing, and is never given to another. Throws Fault('forbidden'), Fault('conflict') for one too many, and what
+ * identity throws for login and address.
  */
 export async function createOrganization(
   ports: AuthzPorts,
@@ -22,6 +24,7 @@ export async function createOrganization(
 ): Promise<Account> {
   const id = randomUUID();
   requireCreation(ports, asker, id, organization.login);
+  await requireFew(db, asker);
   await addOrganization({ db, clock: ports.clock }, { accountId: id, ownerId: asker.caller.accountId });
   try {
     const assertion = await ports.trust.assertionFor('identity');
@@ -36,6 +39,19 @@ export async function createOrganization(
   throw new Fault('internal', 'Something went wrong on our side.', {
     cause: new Error('an answer without an account'),
   });
+}
+
+// Logins are never given back, so nobody may take very many.
+const OWNED_MAX = 500;
+
+async function requireFew(db: Db, { caller }: Asker): Promise<void> {
+  // By members_pkey and groups_pkey.
+  const owned = await ask(db.member.count({ where: { accountId: caller.accountId, group: { name: OWNERS } } }));
+  if (owned < OWNED_MAX) return;
+  throw new Fault(
+    'conflict',
+    `${caller.login} owns ${OWNED_MAX} organizations, which is the most; leave or delete one first.`,
+  );
 }
 
 // It waits until no gateway believes any more that there is no such login.

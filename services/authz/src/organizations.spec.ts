@@ -70,6 +70,20 @@ describe('making an organization', () => {
     else await expect(made).rejects.toMatchObject({ code: 'forbidden', message: expect.stringContaining(words) });
   });
 
+  it('is not without end', async () => {
+    const zoe = authz.user('zoe');
+    await authz.pool.query(`
+      INSERT INTO organizations (id, created_at) SELECT 'many-' || n, now() FROM generate_series(1, 500) n;
+      INSERT INTO groups (id, organization_id, name, permission, created_at)
+        SELECT 'many-' || n, 'many-' || n, 'owners', 'admin', now() FROM generate_series(1, 500) n;
+      INSERT INTO members (group_id, account_id, created_at)
+        SELECT 'many-' || n, 'id-zoe', now() FROM generate_series(1, 500) n`);
+    const made = async () => (await organizationsAs(zoe)).create({ login: 'one-more' });
+    await expect(made()).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('the most') });
+    await authz.pool.query("DELETE FROM members WHERE group_id = 'many-1'");
+    expect((await made()).account?.login).toBe('one-more');
+  });
+
   it('is for those who are signed in', async () => {
     const made = (await organizationsAs(undefined)).create({ login: 'nobodys' });
     await expect(made).rejects.toMatchObject({ code: 'unauthenticated' });
