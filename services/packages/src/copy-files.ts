@@ -231,9 +231,9 @@ async function insertCopy(
   await ask(
     tx,
     `INSERT INTO files (id, channel_id, package_id, release_id, kind, basename, sha256, md5, size_bytes, metadata_sha256,
-       attributes, dependencies, description, record, uploaded_by, uploaded_at)
+       attributes, dependencies, description, record, about, uploaded_by, uploaded_at)
      SELECT $2, $3, $4, $5, kind, basename, sha256, md5, size_bytes, metadata_sha256, attributes, dependencies, description,
-       record, $6, $7 FROM files WHERE id = $1`,
+       record, about, $6, $7 FROM files WHERE id = $1`,
     [
       into.file.id,
       id,

@@ -17,7 +17,7 @@ import { findPackageFor, type PackageRow } from './package-row.js';
 import type { PackagesPorts } from './ports.js';
 import { ask, type Tx } from './query.js';
 import { releaseFor } from './release-row.js';
-import { requireUpload } from './rights.js';
+import { requireRight, requireUpload } from './rights.js';
 import { lockStage, type StageRow } from './stage-row.js';
 import type { StoredBytes } from './store-bytes.js';
 
@@ -55,8 +55,9 @@ export function enter(ports: PackagesPorts, upload: Upload): Promise<Entered> {
     requireUpload(actor, row, { kind: file.kind, name: file.name, labels, subdir: file.subdir });
     await refuseOther(tx, channel, stage, row);
     await requireUnlocked(tx, channel, labels);
+    const replaced = row === undefined ? undefined : await replaceFile(tx, actor, row, upload);
     const entered = await enterFile(tx, ports, actor, upload, row);
-    await recordUpload(tx, ports, actor, upload, entered);
+    await recordUpload(tx, ports, actor, upload, { ...entered, replaced });
     await ask(
       tx,
       `WITH unpinned AS (DELETE FROM pins WHERE stage_id = $1)
@@ -73,6 +74,28 @@ export function enter(ports: PackagesPorts, upload: Upload): Promise<Entered> {
 export function enteredOf({ state, fileId, generation, created }: StageRow): Entered | undefined {
   if (state !== 'committed' || fileId === null || generation === null) return undefined;
   return { fileId, generation, created: created ?? false };
+}
+
+/**
+ * Takes away the file whose place the new one shall take, if the publisher asked for that: as removing it would be allowed.
+ * Gives the digest of its bytes; undefined where there is nothing to replace. The generation that shows the new file is
+ * the first without the old one.
+ */
+async function replaceFile(
+  tx: Tx,
+  actor: Actor,
+  row: PackageRow,
+  { stage, file }: Upload,
+): Promise<string | undefined> {
+  if (stage.form?.replace !== 'yes') return undefined;
+  const existing = await findExisting(tx, actor.channel.id, row, stage, file);
+  if (existing === undefined || existing.sha256 === file.received.sha256) return undefined;
+  const carried = await ask<{ label: string }>(tx, 'SELECT label FROM file_labels WHERE file_id = $1', [existing.id]);
+  const labels = carried.map(({ label }) => label);
+  requireRight(actor, row, 'write', { use: `upload:${file.kind}`, labels, subdir: file.subdir });
+  await requireUnlocked(tx, actor.channel, labels);
+  await ask(tx, 'UPDATE files SET removed_at = now() WHERE id = $1', [existing.id]);
+  return existing.sha256;
 }
 
 async function enterFile(
@@ -110,8 +133,8 @@ async function enterFile(
   await ask(
     tx,
     `INSERT INTO files (id, channel_id, package_id, release_id, kind, basename, sha256, md5, size_bytes, metadata_sha256,
-       attributes, dependencies, description, record, uploaded_by, uploaded_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+       attributes, dependencies, description, record, uploaded_by, uploaded_at, about)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
     [
       fileId,
       channel.id,
@@ -129,6 +152,7 @@ async function enterFile(
       file.recordJson(enteredAtMs),
       caller.kind === 'account' ? caller.accountId : '',
       new Date(enteredAtMs),
+      file.about === null ? null : JSON.stringify(file.about),
     ],
   );
   await addLabels(tx, channel.id, fileId, stage.labels);
@@ -141,7 +165,7 @@ async function recordUpload(
   ports: Pick<PackagesPorts, 'clock'>,
   actor: Actor,
   { stage, file }: Upload,
-  { created, generation }: Entered,
+  { created, generation, replaced }: Entered & { readonly replaced: string | undefined },
 ): Promise<void> {
   if (!created && generation === actor.channel.generation) return;
   const { sha256, sizeBytes } = file.received;
@@ -149,6 +173,7 @@ async function recordUpload(
     ...actingOf(actor),
     action: created ? 'file.upload' : 'label.add',
     resource: `${actor.channel.login}/${file.displayName}/${file.version}/${file.basename}`,
+    ...(replaced === undefined ? {} : { before: { sha256: replaced } }),
     after: { labels: stage.labels, ...(created ? { sha256, sizeBytes } : {}) },
   };
   await addAudit(tx, entry, ports.clock());

@@ -15,6 +15,7 @@ export interface AtQuestion {
 }
 
 export interface FileAt {
+  readonly id: string;
   readonly blobKey: string;
   readonly sha256: string;
   readonly sizeBytes: number;
@@ -31,6 +32,7 @@ export interface AtAnswer {
 
 interface Row {
   readonly generation: string;
+  readonly id: string;
   readonly packageId: string | null;
   readonly name: string;
   readonly pypiName: string | null;
@@ -48,7 +50,7 @@ interface Row {
 // By files_basename: the file that exists, else the one removed last, for seven days. Who has the name has the address: a
 // removed file is gone once its name is retaken, whatever label or digest was asked for.
 const AT = `
-SELECT c.generation, f.package_id AS "packageId", p.name, p.pypi_name AS "pypiName", p.audience, p.touched,
+SELECT c.generation, f.id, f.package_id AS "packageId", p.name, p.pypi_name AS "pypiName", p.audience, p.touched,
   f.sha256 AS "fileSha256", f.removed_at IS NOT NULL AS "isRemoved", f.uploaded_at AS "uploadedAt", b.object_key AS "blobKey", b.sha256, b.size_bytes AS "sizeBytes",
   coalesce((SELECT jsonb_agg(l.label) FROM file_labels l WHERE l.file_id = f.id), '[]') AS labels
 FROM channels c
@@ -75,8 +77,9 @@ export async function findFileAt(db: Queryable, question: AtQuestion, view: View
     (question.label === '' || row.labels.includes(question.label)) &&
     (question.sha256 === '' || row.fileSha256 === question.sha256);
   if (!isShown) return absent;
-  const { blobKey, sha256, audience } = row;
+  const { id, blobKey, sha256, audience } = row;
   const file = {
+    id,
     blobKey,
     sha256,
     sizeBytes: Number(row.sizeBytes),

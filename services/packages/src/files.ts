@@ -69,6 +69,7 @@ export class Files implements HandlerOf<typeof FilesContract> {
       audience: audienceToProto(file.audience),
       name: file.name,
       versions,
+      fileId: file.id,
     };
   }
 }

@@ -1,4 +1,5 @@
 import type { FileKind } from '@vivarium/access/scope';
+import { type About, aboutOf } from '@vivarium/conda/about';
 import { judgeConda } from '@vivarium/conda/judge';
 import { recordOf } from '@vivarium/conda/record';
 import { Fault } from '@vivarium/fault/fault';
@@ -32,6 +33,8 @@ export interface JudgedFile {
   readonly metadata: Uint8Array | undefined;
   readonly summary: string;
   readonly attributes: Readonly<Record<string, unknown>>;
+  /** conda: what channeldata.json shows of it. */
+  readonly about: About | null;
   /** The line of an index, as JSON, for a file entered at this time; null for kinds without an index. */
   recordJson(enteredAtMs: number): string | null;
 }
@@ -62,10 +65,11 @@ export function judge(stage: StageRow, inspection: Inspection, nowMs: number): J
 }
 
 function judgeKind(stage: StageRow, inspection: Inspection, received: Received, nowMs: number): JudgedFile {
-  const { kind, basename, attributes } = stage;
+  const { kind, attributes } = stage;
   const { sha256, md5, sizeBytes } = received;
   if (inspection.kind === 'conda') {
     const { index, about, runExports } = inspection.archive;
+    const basename = condaBasenameOf(stage, index);
     const named = basenameOf('conda', basename);
     const subdir = named?.subdir ?? '';
     judgeConda({ filename: filenameOf(basename), subdir, inspection: inspection.archive, nowMs });
@@ -82,10 +86,12 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
       received,
       metadata: undefined,
       summary: textOf(about?.summary),
+      about: aboutOf(about),
       attributes: { ...attributes, subdir, build, build_number, license, noarch, timestamp },
       recordJson: (indexedAtMs) => JSON.stringify(record(indexedAtMs)),
     };
   }
+  const { basename } = stage;
   if (inspection.kind === 'pypi') {
     const { archive } = inspection;
     const judged = judgePypi({ filename: basename, inspection: archive, form: stage.form ?? {} });
@@ -100,6 +106,7 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
       received,
       metadata: archive.filetype === 'bdist_wheel' ? archive.metadataBytes : undefined,
       summary: textOf(archive.metadata.summary),
+      about: null,
       attributes: { ...attributes, packagetype: filetype, ...(requiresPython !== undefined && { requiresPython }) },
       recordJson: (enteredAtMs) =>
         JSON.stringify(projectFileOf(archive, { sha256, sizeBytes, uploadedAt: new Date(enteredAtMs).toISOString() })),
@@ -109,7 +116,17 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
   const name = stage.package.toLowerCase();
   const { version } = stage;
   const facts = { kind, name, displayName: name, version, basename, subdir: undefined, received, attributes };
-  return { ...facts, metadata: undefined, summary: '', recordJson: () => null };
+  return { ...facts, metadata: undefined, summary: '', about: null, recordJson: () => null };
+}
+
+/** With the directory, which the archive says where nothing else does. */
+function condaBasenameOf({ form, basename }: StageRow, { subdir }: Readonly<Record<string, unknown>>): string {
+  if (form === null) return basename;
+  if (typeof subdir === 'string') return `${subdir}/${basename}`;
+  throw new Fault(
+    'invalid',
+    `${basename} names no subdir in its info/index.json: say where it belongs, or build it again.`,
+  );
 }
 
 function requireSamePath(stage: StageRow, judged: JudgedFile): void {

@@ -353,6 +353,10 @@ describe('a search', () => {
       restrictions: create(RestrictionsSchema, { channels: ['id-team'] }),
     });
     expect(await names(elsewhere, { name: 'seek' })).toEqual(['ann/seek-open', 'team/seek-team']);
+    const labelled = running.token(ann, 'labelled', {
+      restrictions: create(RestrictionsSchema, { labels: ['main'] }),
+    });
+    expect(await names(labelled, { name: 'seek' })).toEqual(['ann/seek-open']);
     const narrow = await running.search(running.token(ann, 'narrow', { scopes: ['conda:download'] }));
     await expect(narrow.find({ name: 'seek' })).rejects.toMatchObject({
       code: 'forbidden',

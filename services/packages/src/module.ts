@@ -2,10 +2,12 @@ import { type DynamicModule, Inject, Module, type OnModuleDestroy, type OnModule
 import { PORTS } from '@vivarium/boot/ports';
 import { AccessFacts } from './access-facts.js';
 import { Audit } from './audit.js';
+import { ChannelData } from './channel-data.js';
 import { ChannelEnds } from './channel-ends.js';
 import { Channels } from './channels.js';
 import { Collaborators } from './collaborators.js';
 import { Copies } from './copies.js';
+import { Downloads } from './downloads.js';
 import { Feed } from './feed.js';
 import { Files } from './files.js';
 import { Grants } from './grants.js';
@@ -31,10 +33,12 @@ export function packagesModule(ports: PackagesPorts): DynamicModule {
     controllers: [
       AccessFacts,
       Audit,
+      ChannelData,
       ChannelEnds,
       Channels,
       Collaborators,
       Copies,
+      Downloads,
       Feed,
       Files,
       Grants,

@@ -3,6 +3,7 @@ import { type Grant, principalOf } from '@vivarium/access/audience';
 import { decide } from '@vivarium/access/decide';
 import type { FileKind } from '@vivarium/access/scope';
 import { viewOf } from '@vivarium/access/view';
+import { parseCondaFilename } from '@vivarium/conda/filename';
 import type { OpenStageRequest, SubmitRequest } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { isProjectName } from '@vivarium/pypi/name';
@@ -68,15 +69,11 @@ export async function openStage(
   return { stageId, ticket: signTicket(stageId, deriveKey(ports.config.secret, 'upload tickets')) };
 }
 
-/** The stage of bytes that arrived with their form. The archive alone will say which package they belong to. */
+/** The stage of bytes that arrived in one request. The archive alone will say which package they belong to. */
 export async function openSubmitted(ports: PackagesPorts, reader: Reader, request: SubmitRequest): Promise<string> {
   const kind = parseKind(request.kind);
-  basenameOf(kind, request.basename);
-  if (kind !== 'pypi') throw new Fault('invalid', `A file of kind ${kind} is not uploaded with a form.`);
-  const { formName, formVersion, formFiletype } = request;
-  const known = isProjectName(formName)
-    ? await findPackageFor(ports.pool, reader.channel.id, { kind, name: formName })
-    : undefined;
+  const { name, form } = submittedOf(kind, request);
+  const known = name === undefined ? undefined : await findPackageFor(ports.pool, reader.channel.id, { kind, name });
   return insertStage(
     ports,
     reader,
@@ -91,10 +88,22 @@ export async function openSubmitted(ports: PackagesPorts, reader: Reader, reques
       description: '',
       attributes: {},
       dependencies: {},
-      form: { name: formName, version: formVersion, filetype: formFiletype },
+      form,
     },
     checkReceived(request),
   );
+}
+
+/** What is said of the bytes beside them, and the name of the package as far as it says one. */
+function submittedOf(
+  kind: FileKind,
+  { basename, formName, formVersion, formFiletype, replace }: SubmitRequest,
+): { readonly name: string | undefined; readonly form: Readonly<Record<string, string>> } {
+  if (kind === 'conda') return { name: parseCondaFilename(basename).name, form: replace ? { replace: 'yes' } : {} };
+  if (kind !== 'pypi') throw new Fault('invalid', `A file of kind ${kind} is not uploaded in one request.`);
+  basenameOf(kind, basename);
+  const form = { name: formName, version: formVersion, filetype: formFiletype };
+  return { name: isProjectName(formName) ? formName : undefined, form };
 }
 
 interface NewStage {

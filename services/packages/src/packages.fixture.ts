@@ -17,8 +17,10 @@ import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/i
 import { AccountNames } from '@vivarium/contracts/gen/vivarium/identity/v1/account_names_pb';
 import { Accounts } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
+import { ChannelData } from '@vivarium/contracts/gen/vivarium/packages/v1/channel_data_pb';
 import { ChannelReadableSchema, Channels } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
 import { Copies } from '@vivarium/contracts/gen/vivarium/packages/v1/copies_pb';
+import { Downloads } from '@vivarium/contracts/gen/vivarium/packages/v1/downloads_pb';
 import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
@@ -187,6 +189,8 @@ export class RunningPackages {
       stages: clientOf(Stages, this.bus, { assertion }),
       files: clientOf(Files, this.bus, { assertion }),
       channels: clientOf(Channels, this.bus, { assertion }),
+      channelData: clientOf(ChannelData, this.bus, { assertion }),
+      downloads: clientOf(Downloads, this.bus, { assertion }),
     };
   }
 

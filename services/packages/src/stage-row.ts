@@ -2,6 +2,12 @@ import type { FileKind } from '@vivarium/access/scope';
 import type { PypiForm } from '@vivarium/pypi/judge';
 import { ask, type Queryable, type Tx } from './query.js';
 
+/** What came with bytes that were uploaded in one request. */
+export interface SubmittedForm extends PypiForm {
+  /** There if the file is to take the place of one of its name. */
+  readonly replace?: 'yes';
+}
+
 /** One upload under way. */
 export interface StageRow {
   readonly id: string;
@@ -9,12 +15,12 @@ export interface StageRow {
   readonly channelId: string;
   /** Id of the package that the upload began for; null if there was none. */
   readonly packageId: string | null;
-  /** As the URL said; empty if the bytes came with a form. */
+  /** As the URL said; empty if the bytes came in one request. */
   readonly package: string;
   readonly version: string;
   readonly basename: string;
   readonly kind: FileKind;
-  readonly form: PypiForm | null;
+  readonly form: SubmittedForm | null;
   readonly labels: readonly string[];
   readonly sha256: string;
   readonly description: string;
