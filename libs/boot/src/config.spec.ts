@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from './config.js';
+import { readConfig, SETTINGS } from './config.js';
 
 const folder = (): string => mkdtempSync(join(tmpdir(), 'vivarium-config-'));
 
@@ -44,6 +44,12 @@ describe('the configuration', () => {
     ['NATS_URL', 'http://x', 'nats://'],
   ])('refuses %s=%s and says why', (name, value, sentence) => {
     expect(() => readConfig({ DATA_DIR: folder(), [name]: value }, 'all')).toThrow(sentence);
+  });
+
+  it('is all on its page, which has no other variables', () => {
+    const page = readFileSync(new URL('../../../docs/settings.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| (`[A-Z].*?) \|/gm)].map(([, names = '']) => names);
+    expect(rows.flatMap((names) => names.match(/[A-Z0-9_]+/g) ?? []).sort()).toEqual([...SETTINGS].sort());
   });
 
   it('says which folder cannot be written', () => {

@@ -79,6 +79,9 @@ const schema = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
 });
 
+/** The names of all variables that are read. */
+export const SETTINGS: readonly string[] = Object.keys(schema.shape);
+
 export interface S3Config {
   readonly endpoint: string;
   readonly region: string;

@@ -44,7 +44,7 @@ export function program(): Command {
 
 const ENVIRONMENT = `
 Configuration comes from the environment:
-  PORT HOST PUBLIC_URL CONDA_HOST PYPI_HOST API_HOST TRUSTED_PROXIES METRICS_PORT LOG_LEVEL
+  PORT HOST PUBLIC_URL CONDA_HOST PYPI_HOST API_HOST TRUSTED_PROXIES METRICS_PORT LOG_LEVEL OTEL_EXPORTER_OTLP_ENDPOINT
   DATA_DIR                what is embedded keeps its data here (.vivarium)
   DATABASE_URL NATS_URL REDIS_URL
   S3_ENDPOINT S3_REGION S3_BUCKET S3_ACCESS_KEY_ID S3_SECRET_ACCESS_KEY
@@ -52,7 +52,10 @@ Configuration comes from the environment:
   VIVARIUM_ADMIN_PASSWORD of the first administrator
   VIVARIUM_SIGN_UP        who may make an account: closed (superusers make them), invitation, or open (closed)
   VIVARIUM_ORGANIZATIONS  who may make organizations: everybody, or superusers (everybody)
-  VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)`;
+  VIVARIUM_BAD_TOKEN      a read with a token that does not count: loud (401), or anonymous (loud)
+  VIVARIUM_MAX_UPLOAD_BYTES     how large an upload may be (10 GiB)
+  VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)
+docs/settings.md says more of each.`;
 
 function addRole(vivarium: Command, target: Target, description: string): void {
   vivarium
