@@ -30,6 +30,7 @@ import { Legacy } from './legacy.js';
 import { BrowserLogin } from './login/browser-login.js';
 import { OpenId } from './login/openid.js';
 import { OpenApi } from './openapi/openapi.js';
+import { PrefixUploads } from './prefix-uploads.js';
 import { Uploads } from './uploads.js';
 import { ChannelPage } from './web/channel-page.js';
 import { Home } from './web/home.js';
@@ -66,6 +67,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Search,
       Stages,
       Uploads,
+      PrefixUploads,
       Legacy,
       BrowserLogin,
       OpenId,

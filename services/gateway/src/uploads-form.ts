@@ -7,6 +7,8 @@ export interface FormFile {
   /** As the client wrote it, folders included; undefined if it wrote none. */
   readonly filename: string | undefined;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** A header of the part, by its name in lower case; undefined too where the part begins far behind the start of the form. */
+  header(name: string): string | undefined;
 }
 
 export interface FormOptions<T> {
@@ -33,6 +35,7 @@ const FIELD_LIMIT_BYTES = 2 ** 20;
 const HEADER_LIMIT_BYTES = 16 * 2 ** 10;
 const FORM_LIMIT_BYTES = 64 * 2 ** 20;
 const IDLE_MS = 120_000;
+const HEAD_LIMIT_BYTES = 64 * 2 ** 10;
 
 /**
  * Reads a multipart form as it comes, in flat memory. When it throws, `receive` has ended too: it was given an error to
@@ -56,7 +59,8 @@ export async function readForm<T>(request: IncomingMessage, options: FormOptions
     // Told through the reading of it; without a listener it would end the process.
     stream.on('error', () => undefined);
     file = stream;
-    received = (async () => options.receive({ filename, chunks: stream }, fields))();
+    const header = (name: string) => headerIn(begun.text(), options.filePart, name);
+    received = (async () => options.receive({ filename, chunks: stream, header }, fields))();
     received.catch(failure.reject);
   });
   const tooMany = (): void =>
@@ -66,6 +70,7 @@ export async function readForm<T>(request: IncomingMessage, options: FormOptions
     failure.reject(new Fault('invalid', 'The form is cut off or malformed. Send it again, whole.', { cause }));
   });
   const watch = watchArrival(request, options, failure.reject);
+  const begun = keepHead(request);
 
   try {
     request.pipe(busboy);
@@ -79,9 +84,33 @@ export async function readForm<T>(request: IncomingMessage, options: FormOptions
     throw error;
   } finally {
     watch.stop();
+    begun.stop();
     request.unpipe(busboy);
     busboy.destroy();
   }
+}
+
+/** The start of the body as it came: the parser tells of a part's headers only those that it knows. */
+function keepHead(request: IncomingMessage): { text(): string; stop(): void } {
+  const chunks: Buffer[] = [];
+  let keptBytes = 0;
+  const take = (chunk: Buffer): void => {
+    if (keptBytes >= HEAD_LIMIT_BYTES) return;
+    chunks.push(chunk.subarray(0, HEAD_LIMIT_BYTES - keptBytes));
+    keptBytes += chunk.byteLength;
+  };
+  request.on('data', take);
+  return { text: () => Buffer.concat(chunks).toString('latin1'), stop: () => request.off('data', take) };
+}
+
+/** A header of the first part of this name. */
+function headerIn(form: string, part: string, name: string): string | undefined {
+  const blocks = form.split('\r\n\r\n').map((text) => text.slice(text.lastIndexOf('\r\n--') + 1).split('\r\n'));
+  const block = blocks.find((lines) =>
+    lines.some((line) => /^content-disposition:/i.test(line) && line.includes(`name="${part}"`)),
+  );
+  const line = block?.find((each) => each.toLowerCase().startsWith(`${name}:`));
+  return line?.slice(name.length + 1).trim();
 }
 
 function openParser<T>(request: IncomingMessage, { filePart, maxFields }: FormOptions<T>): BusboyInstance {

@@ -24,6 +24,7 @@ interface Described {
 const secrets = new Secrets();
 const learned = new Map<string, string>();
 const file = aCondaPackage({ name: WALKED.package, version: WALKED.version });
+const another = aCondaPackage({ name: WALKED.package, version: '1.1' });
 let product: Product;
 let routes: readonly Route[];
 let database: pg.Client;
@@ -81,7 +82,11 @@ function take(step: Step): Promise<Answered> {
   const [method = 'GET'] = step.route.split(' ');
   const at = filled(step.at);
   const isTicket = at.startsWith('http');
-  const form = isTicket ? formOf({ stage: learned.get('stage') ?? '' }, WALKED.basename, file.bytes) : undefined;
+  const form = isTicket
+    ? formOf({ stage: learned.get('stage') ?? '' }, WALKED.basename, file.bytes)
+    : step.sends === 'package'
+      ? formOf({}, another.filename, another.bytes)
+      : undefined;
   const origin = step.by === 'cookie' || at === '/session' ? { Origin: new URL(product.url).origin } : {};
   const headers = {
     'Content-Type': form === undefined ? 'application/json' : `multipart/form-data; boundary=${form.boundary}`,

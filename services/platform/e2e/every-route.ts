@@ -1,5 +1,3 @@
-import type { Asked } from './ask.js';
-
 /** Somebody who asks in the walk. */
 export type Walker = 'last' | 'root' | 'alice' | 'bob' | 'nobody' | 'cookie' | 'password';
 
@@ -11,7 +9,8 @@ export interface Step {
   readonly at: string;
   readonly by: Walker;
   readonly body?: object;
-  readonly form?: Pick<Asked, 'headers' | 'body'>;
+  /** A package of its own is sent, as a form. */
+  readonly sends?: 'package';
   /** The status, where this product answers an error. */
   readonly refused?: number;
   /** How many events it writes: 1 for a change and 0 for a read, unless said otherwise. */
@@ -141,6 +140,7 @@ export const STEPS: readonly Step[] = [
   }),
   change('POST', '/-/upload/:ticket', '{ticket}', 'nobody', undefined, { events: 0 }),
   change('POST', `/commit/${DIST}`, `/commit/${FILE}`, 'alice', { dist_id: '{stage}' }),
+  change('POST', '/v1/upload/:channel', '/v1/upload/alice', 'alice', undefined, { sends: 'package' }),
   get('/release/:owner/:package/:version', '/release/alice/walked/1.0'),
   get(`/dist/${DIST}`, `/dist/${FILE}`, 'bob'),
   get(`/download/${DIST}`, `/download/${FILE}`, 'bob'),

@@ -7,7 +7,7 @@ const WORDS = `
   favicon files group groups health help inbox index install invite invitations label labels legacy licence license
   local login logout me metrics nolabel notices oauth organization organizations orgs package package_listing packages
   pypi recent release repodata repos robots scopes search session sessions settings shards sharing signup sign-up
-  simple stage static t takedown team token tokens upload user users vivarium web well-known
+  simple stage static t takedown team token tokens upload user users v1 vivarium web well-known
 `;
 
 /** Logins that nobody may take: they would stand where an address of ours stands. A test holds the route table against it. */

@@ -167,6 +167,14 @@ export const PACKAGE_OPERATIONS: Operations = {
     detail: 'No other credential is read. Errors are XML.',
     status: 201,
   },
+  'POST /api/v1/upload/:channel': {
+    action: 'write package',
+    summary: 'A conda package in one request: a form whose part `file` is the package.',
+    detail:
+      'As rattler-build and pixi send it; the part may have the headers X-File-Name and X-File-SHA256. The archive says its directory.',
+    query: { force: '`true` puts it in place of a file of the same name.' },
+    status: 200,
+  },
   'POST /api/commit/:owner/:package/:version/*basename': {
     action: 'write package',
     summary: 'Ends an upload: answers when every index shows the file. A repeated one answers as the first.',
