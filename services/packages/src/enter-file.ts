@@ -133,8 +133,8 @@ async function enterFile(
   await ask(
     tx,
     `INSERT INTO files (id, channel_id, package_id, release_id, kind, basename, sha256, md5, size_bytes, metadata_sha256,
-       attributes, dependencies, description, record, uploaded_by, uploaded_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+       attributes, dependencies, description, record, uploaded_by, uploaded_at, about)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
     [
       fileId,
       channel.id,
@@ -152,6 +152,7 @@ async function enterFile(
       file.recordJson(enteredAtMs),
       caller.kind === 'account' ? caller.accountId : '',
       new Date(enteredAtMs),
+      file.about === null ? null : JSON.stringify(file.about),
     ],
   );
   await addLabels(tx, channel.id, fileId, stage.labels);

@@ -1,4 +1,5 @@
 import type { FileKind } from '@vivarium/access/scope';
+import { type About, aboutOf } from '@vivarium/conda/about';
 import { judgeConda } from '@vivarium/conda/judge';
 import { recordOf } from '@vivarium/conda/record';
 import { Fault } from '@vivarium/fault/fault';
@@ -32,6 +33,8 @@ export interface JudgedFile {
   readonly metadata: Uint8Array | undefined;
   readonly summary: string;
   readonly attributes: Readonly<Record<string, unknown>>;
+  /** conda: what channeldata.json shows of it. */
+  readonly about: About | null;
   /** The line of an index, as JSON, for a file entered at this time; null for kinds without an index. */
   recordJson(enteredAtMs: number): string | null;
 }
@@ -83,6 +86,7 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
       received,
       metadata: undefined,
       summary: textOf(about?.summary),
+      about: aboutOf(about),
       attributes: { ...attributes, subdir, build, build_number, license, noarch, timestamp },
       recordJson: (indexedAtMs) => JSON.stringify(record(indexedAtMs)),
     };
@@ -102,6 +106,7 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
       received,
       metadata: archive.filetype === 'bdist_wheel' ? archive.metadataBytes : undefined,
       summary: textOf(archive.metadata.summary),
+      about: null,
       attributes: { ...attributes, packagetype: filetype, ...(requiresPython !== undefined && { requiresPython }) },
       recordJson: (enteredAtMs) =>
         JSON.stringify(projectFileOf(archive, { sha256, sizeBytes, uploadedAt: new Date(enteredAtMs).toISOString() })),
@@ -111,7 +116,7 @@ function judgeKind(stage: StageRow, inspection: Inspection, received: Received, 
   const name = stage.package.toLowerCase();
   const { version } = stage;
   const facts = { kind, name, displayName: name, version, basename, subdir: undefined, received, attributes };
-  return { ...facts, metadata: undefined, summary: '', recordJson: () => null };
+  return { ...facts, metadata: undefined, summary: '', about: null, recordJson: () => null };
 }
 
 /** With the directory, which the archive says where nothing else does. */
