@@ -88,3 +88,19 @@ describe('a client behind a proxy', () => {
     }
   });
 });
+
+describe('a character that no text here can have', () => {
+  const headers = () => ({ 'Content-Type': 'application/json', Authorization: `token ${plain.token(ALICE)}` });
+
+  it.each(['/api/search?name=a%00', '/api/search?name=%1f', '/api/audit?owner=%7F'])(
+    'is refused in %s',
+    async (path) => {
+      expect((await plain.ask(path, { headers: headers() })).status).toBe(400);
+    },
+  );
+
+  it.each(['{"public_attrs":{"a":["b\\u0000"]}}', '{"a\\u0000":1}'])('is refused in the body %s', async (body) => {
+    const answer = await plain.ask('/api/package/alice/foo', { method: 'POST', headers: headers(), body });
+    expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('U+0000')]);
+  });
+});

@@ -7,7 +7,7 @@ import { type Log, nestLog } from '@vivarium/boot/log';
 import { type Fault, faultOf, isFault } from '@vivarium/fault/fault';
 import { redactTokens } from '@vivarium/token/redact';
 import express from 'express';
-import { checkPath } from './anaconda/place.js';
+import { checkPath, checkQuery } from './anaconda/place.js';
 import { arrivalOf } from './arrival.js';
 import { inEvenTime } from './even-time.js';
 import { type Dialect, faultAnswerOf, sendFault } from './fault-http.js';
@@ -58,6 +58,7 @@ export async function openRouter(ports: GatewayPorts): Promise<OpenRouter> {
 
 function route(request: IncomingMessage, response: ServerResponse, app: express.Express): void {
   checkPath(pathOf(request));
+  checkQuery((request.url ?? '').slice(pathOf(request).length));
   response.setHeader('Cache-Control', 'no-store');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Referrer-Policy', 'no-referrer');

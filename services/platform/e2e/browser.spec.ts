@@ -109,7 +109,7 @@ suite('what a publisher made, in a browser of somebody who is signed in', () => 
     await alice.call('PUT', '/group/armory/crew/members/alice');
     const shards = await shardsOf(`${condaBase({ product, channel: 'alice' })}/noarch`);
     const shard = shards.get('armed')?.split('/').at(-1)?.split('.')[0] ?? '';
-    return { channel: 'alice', package: 'armed', sha256: python.sha256, shard };
+    return { channel: 'alice', organization: 'armory', package: 'armed', sha256: python.sha256, shard };
   }
 
   /** With the browser's own hands, so that the cookie has what we give it. */

@@ -97,7 +97,7 @@ describe('organizations', () => {
   it('are shown to whoever may upload to them, and to nobody else, where new packages are private', async () => {
     await makeOrganization(alice, 'shut');
     await alice.upload(condaPackage({ name: 'inner', version: '1.0' }), { owner: 'shut', isPrivate: true });
-    await closeChannel(product, 'shut');
+    await closeChannel(alice, 'shut');
     const seen = async (by: Publisher) => {
       const [user, orgs] = [await by.call('GET', '/user/shut'), await by.call('GET', '/users/alice/orgs')];
       return [user.status, orgs.text().includes('"shut"')];

@@ -45,6 +45,8 @@ export interface TokenWish {
   readonly name: string;
   readonly scopes?: readonly string[];
   readonly maxAgeSeconds?: number;
+  /** An organization that shall own it. */
+  readonly organization?: string;
 }
 
 /** Speaks to the API as the `anaconda` client does, request by request, with the account or token of one person. */
@@ -258,7 +260,7 @@ export function askForToken(product: Product, authorization: string, wish: Token
     note: wish.name,
     note_url: product.api,
     hostname: 'test',
-    user: null,
+    user: wish.organization ?? null,
     'max-age': wish.maxAgeSeconds ?? null,
     strength: 'strong',
     'fail-if-exists': true,

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { jest } from '@jest/globals';
+import { SCOPES } from '@vivarium/access/scope';
 import { startGateway } from '@vivarium/gateway/gateway.fixture';
 import type { Route } from '@vivarium/gateway/routes';
 import { type Product, startProduct } from '@vivarium/testkit/product';
@@ -13,21 +14,28 @@ import { Publisher } from './publisher.js';
 import { Secrets } from './secrets.js';
 import {
   type Address,
-  CHANGE,
+  changeOf,
   closeChannel,
   FORM,
   type Place,
   readAddresses,
   routeAddress,
   SPELLINGS,
+  takeScopes,
 } from './stranger-sweep.js';
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 
-const UNSERVED = /run_exports|channeldata|notices|\.txt|legacy|generation/;
+const UNSERVED =
+  /run_exports|channeldata|notices|\.txt|legacy|generation|tokens|authentications|groups?\/|collaborators|can-i|audit|users\/:login|sessions/;
 
 // VIVARIUM_WRITE_SWEEP=1 writes the table anew; what changed in it is to be read like code.
 const TABLE = new URL('stranger-sweep.table.txt', import.meta.url);
+
+const SCOPES_TABLE = new URL('stranger-sweep.scopes.table.txt', import.meta.url);
+const SCOPES_HEAD = `What every address answers to tokens with one scope each: of a stranger, and, where something is read, of the owner.
+Written by the stranger sweep as the other table, whose words it uses.
+`;
 
 const HEAD = `What every address answers to strangers: status and code. Written by the stranger sweep with VIVARIUM_WRITE_SWEEP=1.
 
@@ -48,6 +56,10 @@ let unfit: Readonly<Record<string, string>>;
 let bobToken: string;
 let revoked: string;
 let cookie: string;
+let member: string;
+let elsewhere: string;
+/** Scope → a token that has no other: of a stranger, and of the owner. */
+let narrow: Readonly<Record<'strangers' | 'owners', ReadonlyMap<string, string>>>;
 
 type Resource = keyof typeof places;
 const RESOURCES: readonly Resource[] = ['hidden', 'missing', 'closed', 'nowhere', 'public'];
@@ -65,26 +77,40 @@ beforeAll(async () => {
   bob = await admin.makeUser('bob');
   const hidden = [condaPackage({ name: 'zephyr', version: '1.0' }), wheel({ name: 'zephyr', version: '1.0' })] as const;
   const opened = [condaPackage({ name: 'opened', version: '1.0' }), wheel({ name: 'opened', version: '1.0' })] as const;
-  for (const owner of [alice, quartz]) for (const each of hidden) await owner.upload(each, { isPrivate: true });
-  for (const each of opened) await alice.upload(each);
-  await closeChannel(product, 'quartz');
+  for (const owner of [alice, quartz]) {
+    for (const each of hidden) await owner.upload(each, { isPrivate: true, labels: ['main', 'zephyr'] });
+  }
+  for (const each of opened) await alice.upload(each, { labels: ['main', 'opened'] });
+  await closeChannel(quartz);
+  await alice.expectCall(201, 'POST', '/organizations', { login: 'openorg' });
+  await alice.expectCall(201, 'POST', '/organizations', { login: 'orchard' });
+  await alice.upload(hidden[0], { owner: 'orchard', isPrivate: true });
+  await alice.expectCall(200, 'PUT', '/packages/orchard/default-visibility', { visibility: 'private' });
   const reader = await alice.makeToken({ name: 'reader', scopes: ['repos'] });
   const shards = await shardsOf(`${condaBase({ product, channel: 'alice', token: reader })}/noarch`);
   const shardOf = (name: string) => shards.get(name)?.split('/').at(-1)?.split('.')[0] ?? '';
   const none = '0'.repeat(64);
   const secret = { package: 'zephyr', sha256: hidden[1].sha256, shard: shardOf('zephyr') };
   places = {
-    hidden: { channel: 'alice', ...secret },
-    missing: { channel: 'alice', package: 'zigzag', sha256: none, shard: none },
-    closed: { channel: 'quartz', ...secret },
-    nowhere: { channel: 'quiver', ...secret },
-    public: { channel: 'alice', package: 'opened', sha256: opened[1].sha256, shard: shardOf('opened') },
+    hidden: { channel: 'alice', organization: 'orchard', ...secret },
+    missing: { channel: 'alice', organization: 'ordeals', package: 'zigzag', sha256: none, shard: none },
+    closed: { channel: 'quartz', organization: 'orchard', ...secret },
+    nowhere: { channel: 'quiver', organization: 'ordeals', ...secret },
+    public: {
+      channel: 'alice',
+      organization: 'openorg',
+      package: 'opened',
+      sha256: opened[1].sha256,
+      shard: shardOf('opened'),
+    },
   };
-  const scopes = ['api:modify-group'];
-  unfit = {
-    alice: await alice.makeToken({ name: 'unfit', scopes }),
-    quartz: await quartz.makeToken({ name: 'unfit', scopes }),
-  };
+  unfit = { alice: await alice.makeToken({ name: 'unfit' }), quartz: await quartz.makeToken({ name: 'unfit' }) };
+  await takeScopes(product, 'unfit');
+  const carol = await admin.makeUser('carol');
+  await carol.expectCall(201, 'POST', '/organizations', { login: 'elsewhere' });
+  member = await carol.makeToken({ name: 'member' });
+  elsewhere = await carol.makeToken({ name: 'theirs', organization: 'elsewhere' });
+  narrow = { strangers: await narrowTokens(await admin.makeUser('stan')), owners: await narrowTokens(alice) };
   bobToken = await bob.makeToken({ name: 'everything' });
   revoked = await bob.makeToken({ name: 'revoked' });
   await bob.removeToken('revoked');
@@ -94,6 +120,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await product?.stop();
 });
+
+/** One token for each scope, which is all that it has. */
+async function narrowTokens(who: Publisher): Promise<ReadonlyMap<string, string>> {
+  const made = new Map<string, string>();
+  for (const scope of Object.keys(SCOPES))
+    made.set(scope, await who.makeToken({ name: `only ${scope}`, scopes: [scope] }));
+  return made;
+}
 
 async function signIn(): Promise<string> {
   const headers = { 'Content-Type': 'application/json', Origin: new URL(product.url).origin };
@@ -112,10 +146,17 @@ const CALLERS: Readonly<Record<string, (place: Place) => Headers>> = {
   'revoked token': () => ({ Authorization: `token ${revoked}` }),
   'unknown token': () => ({ Authorization: `token ${mintToken(randomBytes)}` }),
   'malformed token': () => ({ Authorization: 'token viv-not-a-token' }),
+  'member of another organization': () => ({ Authorization: `token ${member}` }),
+  'token of another organization': () => ({ Authorization: `token ${elsewhere}` }),
 };
 
 const STRANGERS = Object.keys(CALLERS).filter((name) => name !== 'token without scope');
 const SPELLERS: ReadonlySet<string> = new Set(['anonymous', 'another user', 'token without scope']);
+
+/** The hidden organization is the owner's, who is told what a token of theirs may not do there. */
+function isTold(caller: string, { at }: Address): boolean {
+  return caller === 'token without scope' && at(places.hidden).includes(places.hidden.organization);
+}
 
 /** What is hidden and what is missing, and to whom. */
 const PAIRS: readonly (readonly [Resource, Resource, readonly string[]])[] = [
@@ -124,7 +165,9 @@ const PAIRS: readonly (readonly [Resource, Resource, readonly string[]])[] = [
 ];
 
 function headersOf(caller: string, place: Place): Headers {
-  return CALLERS[caller]?.(place) ?? {};
+  const [, whose = '', scope = ''] = /^(strangers|owners) (\S+)$/.exec(caller) ?? [];
+  const token = whose === 'strangers' || whose === 'owners' ? narrow[whose].get(scope) : undefined;
+  return token === undefined ? (CALLERS[caller]?.(place) ?? {}) : { Authorization: `token ${token}` };
 }
 
 async function toldOf(
@@ -145,7 +188,7 @@ function send({ method, at }: Address, place: Place, headers: Headers, path = at
     method,
     rawPath: path,
     headers: { 'Content-Type': type, ...headers },
-    body: isForm ? FORM.body : CHANGE,
+    body: isForm ? FORM.body : changeOf(place),
   });
 }
 
@@ -160,7 +203,9 @@ function readable(): readonly Address[] {
 
 /** Everybody; for the two routes that take away what they are asked with, those who have nothing to lose. */
 function callersOf({ method, shape }: Address): readonly string[] {
-  const isLast = method === 'DELETE' && (shape === '/api/authentications' || shape === '/api/session');
+  const isLast =
+    method === 'DELETE' &&
+    ['/api/authentications', '/api/authentications/all', '/api/session', '/api/sessions'].includes(shape);
   return Object.keys(CALLERS).filter((caller) => !isLast || /^(anonymous|revoked|unknown|malformed)/.test(caller));
 }
 
@@ -170,8 +215,10 @@ describe('the stranger sweep', () => {
     for (const address of addresses()) {
       lines.push('', `${address.method} ${address.shape}`);
       const rows = new Map<string, string[]>();
-      for (const caller of callersOf(address)) {
-        const row = await rowOf(address, caller);
+      // What is read may be read by all at once; a change of one might be in the way of another's.
+      const reading = address.method === 'GET' ? callersOf(address).map((caller) => rowOf(address, caller)) : [];
+      for (const [at, caller] of callersOf(address).entries()) {
+        const row = (await reading[at]) ?? (await rowOf(address, caller));
         rows.set(row, [...(rows.get(row) ?? []), caller]);
       }
       for (const [row, callers] of rows) lines.push(`  ${row}`, `      ${callers.join(', ')}`);
@@ -181,19 +228,46 @@ describe('the stranger sweep', () => {
     expect(differences(readFileSync(TABLE, 'utf8'), text)).toEqual([]);
   });
 
-  async function rowOf(address: Address, caller: string): Promise<string> {
-    const cells = (address.isPlaced ? RESOURCES : (['public'] as const)).map(async (resource) => {
+  async function rowOf(address: Address, caller: string, resources = RESOURCES): Promise<string> {
+    const cells = (address.isPlaced ? resources : (['public'] as const)).map(async (resource) => {
       const answered = await send(address, places[resource], headersOf(caller, places[resource]));
       return `${address.isPlaced ? resource : 'any'}: ${wordsOf(answered)}`;
     });
     return (await Promise.all(cells)).join(' | ');
   }
 
+  // Nothing here depends on how the product is divided.
+  const once = process.env.VIVARIUM_TARGET === 'services' ? it.skip : it;
+
+  once('finds for each scope alone what the other table says', async () => {
+    const lines: string[] = [];
+    for (const address of addresses()) {
+      // What an owner's token changes would change the sweep.
+      const whose = address.method === 'GET' ? (['strangers', 'owners'] as const) : (['strangers'] as const);
+      const rows = new Map<string, string[]>();
+      const asking = whose.flatMap((each) => Object.keys(SCOPES).map((scope) => `${each} ${scope}`));
+      const isFatal = address.method === 'DELETE' && /^\/api\/authentications(\/all)?$/.test(address.shape);
+      const found = await Promise.all(
+        (isFatal ? [] : asking).map(async (caller) => [
+          await rowOf(address, caller, ['hidden', 'missing', 'public']),
+          caller,
+        ]),
+      );
+      for (const [row = '', caller = ''] of found) rows.set(row, [...(rows.get(row) ?? []), caller]);
+      lines.push('', `${address.method} ${address.shape}`);
+      for (const [row, callers] of rows) lines.push(`  ${row}`, `      ${callers.join(', ')}`);
+    }
+    const text = `${SCOPES_HEAD}${lines.join('\n')}\n`;
+    if (process.env.VIVARIUM_WRITE_SWEEP === '1') writeFileSync(SCOPES_TABLE, text);
+    expect(differences(readFileSync(SCOPES_TABLE, 'utf8'), text)).toEqual([]);
+  });
+
   it('finds that the address of what it cannot see and of what is not there are the same', async () => {
     const unequal: unknown[] = [];
     for (const address of addresses().filter(({ isPlaced }) => isPlaced)) {
       for (const [one, other, callers] of PAIRS) {
-        const all = callers.map(async (caller) => {
+        const asking = callers.filter((caller) => !isTold(caller, address));
+        const all = asking.map(async (caller) => {
           const [told, expected] = await Promise.all([toldOf(address, caller, one), toldOf(address, caller, other)]);
           if (told !== expected) unequal.push([`${address.method} ${address.shape}`, caller, told, expected]);
         });
@@ -215,7 +289,10 @@ describe('the stranger sweep', () => {
     };
     const open = await found('public', {});
     const own = await found('hidden', { Authorization: `token ${reader}` });
-    expect([...own].filter((shape) => !open.has(shape))).toEqual(['/api/channels/:channel/generation']);
+    // What only owners and administrators read.
+    const inner = /tokens|authentications|groups?\/|collaborators|can-i|audit|generation|users\/:login/;
+    expect([...own].filter((shape) => !open.has(shape) && !inner.test(shape))).toEqual([]);
+    expect([...own].filter((shape) => !open.has(shape)).length).toBeGreaterThan(8);
     expect([...open].filter((shape) => !own.has(shape))).toEqual([]);
     // The kinds that nobody serves, and the upload.
     const refused = readable()
@@ -264,7 +341,7 @@ describe('another spelling of an address', () => {
       // Refusals take their time, so that they are waited for together.
       const all = PAIRS.flatMap(([one, other, callers]) =>
         callers
-          .filter((each) => SPELLERS.has(each))
+          .filter((each) => SPELLERS.has(each) && !isTold(each, address))
           .map(async (caller) => {
             const spelled = (place: Place) =>
               spell(address.at(place), one === 'hidden' ? place.package : place.channel);
@@ -315,6 +392,7 @@ function wordsOf({ headers, text, status }: Answered): string {
 function tellingOf({ status, reason, told, text }: Answered, place: Place): string {
   const whole = [status, reason, ...told, text()].join('\n');
   // A spelling may touch the first letter, which is the same in both names.
-  const names = [place.sha256, place.shard, place.package.slice(1), place.channel.slice(1)];
+  const { sha256, shard } = place;
+  const names = [sha256, shard, place.package.slice(1), place.channel.slice(1), place.organization.slice(1)];
   return names.reduce((rest, name) => rest.replaceAll(new RegExp(name, 'gi'), '…'), whole);
 }

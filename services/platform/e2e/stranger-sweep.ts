@@ -4,10 +4,13 @@ import type { PypiResource } from '@vivarium/pypi/path';
 import type { Product } from '@vivarium/testkit/product';
 import pg from 'pg';
 import { databaseUrlOf } from './database-url.js';
+import type { Publisher } from './publisher.js';
 
 /** What is asked for. Names of a hidden thing and of a missing one are of one length, so that only the name can differ. */
 export interface Place {
   readonly channel: string;
+  readonly organization: string;
+  /** Also the name of a label that no other package carries. */
   readonly package: string;
   /** Of the wheel. */
   readonly sha256: string;
@@ -70,12 +73,23 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   ':channel': '{channel}',
   ':owner': '{channel}',
   ':login': '{channel}',
-  ':organization': '{channel}',
+  ':organization': '{organization}',
+  ':group': 'owners',
+  ':id': '00000000-0000-4000-8000-000000000000',
+  '*label': '{package}',
   ':package': '{package}',
   ':version': '1.0',
   ':ticket': `${'0'.repeat(32)}-${'0'.repeat(64)}`,
   '*basename': 'noarch/{package}-1.0-0.conda',
   '*name': 'no-such-token',
+};
+
+/** What is asked for behind the path, where that is not said in it. */
+const QUERIES: Readonly<Record<string, string>> = {
+  '/api/can-i': '?verb=read&resource={channel}/{package}',
+  '/api/audit': '?owner={channel}&limit=3',
+  '/api/search': '?name={package}',
+  '/api/authentications': '?org={organization}',
 };
 
 /** The address of a route. Throws an Error for a parameter that is not known here: what stands for it must be thought of. */
@@ -85,25 +99,36 @@ export function routeAddress({ method, path }: Route): Address {
     if (value === undefined) throw new Error(`nobody said what to ask for at "${name}" of ${method} ${path}`);
     return value;
   });
-  return { method, shape: path, at: (place) => filled(shape, place), isPlaced: shape.includes('{') };
+  const whole = `${shape}${method === 'GET' ? (QUERIES[path] ?? '') : ''}`;
+  return { method, shape: path, at: (place) => filled(whole, place), isPlaced: whole.includes('{') };
 }
 
 function filled(shape: string, place: Place): string {
-  return shape.replace(/\{(channel|package|sha256|shard)\}/g, (_, name: keyof Place) => place[name]);
+  return shape.replace(/\{(channel|organization|package|sha256|shard)\}/g, (_, name: keyof Place) => place[name]);
 }
 
 /** What every change is sent with: all that some route wants, so that it is the asker who is refused and not the form. */
-export const CHANGE = JSON.stringify({
-  distribution_type: 'conda',
-  dist_id: '0'.repeat(32),
-  note: '',
-  login: 'swept-login',
-  password: 'a long password of nobody',
-  email: 'swept@example.org',
-  public: true,
-  visibility: 'public',
-  public_attrs: { summary: 'swept' },
-});
+export function changeOf(place: Place): string {
+  return JSON.stringify({
+    distribution_type: 'conda',
+    dist_id: '0'.repeat(32),
+    note: '',
+    login: 'swept-login',
+    password: 'a long password of nobody',
+    email: 'swept@example.org',
+    public: true,
+    visibility: 'public',
+    permission: 'write',
+    public_attrs: { summary: 'swept' },
+    name: 'swept',
+    package: place.package,
+    packages: [place.package],
+    version: '1.0',
+    to: 'bob',
+    to_owner: 'bob',
+    confirm: place.organization,
+  });
+}
 
 const BOUNDARY = 'swept';
 const PARTS: readonly (readonly [string, string])[] = [
@@ -151,16 +176,17 @@ function hexOf(name: string): string {
   return name.charCodeAt(0).toString(16);
 }
 
-/** Makes the packages of a channel private unless their makers say otherwise. No address does so yet. */
-export async function closeChannel(product: Product, login: string): Promise<void> {
+/** Makes the packages of a channel private unless their makers say otherwise. */
+export async function closeChannel(owner: Publisher, login = owner.login): Promise<void> {
+  await owner.expectCall(200, 'PUT', `/packages/${login}/default-visibility`, { visibility: 'private' });
+}
+
+/** Takes all scopes from the tokens of that name: no address makes a token that has none. */
+export async function takeScopes(product: Product, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: await databaseUrlOf(product) });
   await client.connect();
   try {
-    const { rowCount } = await client.query(
-      `UPDATE packages.channels SET default_visibility = 'private' WHERE login = $1`,
-      [login],
-    );
-    if (rowCount !== 1) throw new Error(`${rowCount} channels are called ${login}`);
+    await client.query(`UPDATE identity.tokens SET scopes = '{}' WHERE name = $1`, [name]);
   } finally {
     await client.end();
   }

@@ -68,6 +68,9 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   // What is nested deeper can be read, but not written again.
   if (isDeeperThan(DEPTH_LIMIT, value))
     throw new Fault('invalid', `The body is nested deeper than ${DEPTH_LIMIT} levels.`);
+  if (/\\u0000/i.test(text) && holdsZero(value)) {
+    throw new Fault('invalid', 'The body holds a character U+0000, which no text here can have.');
+  }
   if (isObject(value)) return new JsonBody(value);
   throw new Fault('invalid', 'The body must be one JSON object.');
 }
@@ -105,6 +108,12 @@ function parse(text: string): unknown {
 function isDeeperThan(levels: number, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each));
+}
+
+function holdsZero(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\0');
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([name, each]) => name.includes('\0') || holdsZero(each));
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -55,6 +55,11 @@ export function checkPath(path: string): void {
   }
 }
 
+/** Looks at a raw query before it is taken apart. Throws Fault('invalid') for controls, which no name and no text has. */
+export function checkQuery(query: string): void {
+  if (/%(?:[01][0-9a-f]|7f)/i.test(query)) throw new Fault('invalid', 'The query encodes a control character.');
+}
+
 /** A name or version. Throws Fault('invalid') for one that holds what could be read as two segments. */
 function nameIn(text: string): string {
   if (!/[/\\]/.test(text)) return text;
