@@ -57,6 +57,8 @@ describe('users', () => {
         { action: 'token.create', actor: 'carol', credential: 'password', resource: 'token ci of carol' },
         { action: 'login', actor: 'carol' },
         { action: 'user.disable', actor: 'admin', before: { disabled: false }, after: { disabled: true } },
+        // With the right password, of a disabled account.
+        { action: 'login.failed', actor: 'carol', resource: 'user carol' },
         { action: 'user.enable', actor: 'admin', before: { disabled: true }, after: { disabled: false } },
       ]);
     });

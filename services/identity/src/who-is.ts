@@ -99,7 +99,13 @@ async function identifyByLogin(
     await recordFailure(ports, facts, address);
     throw wrongPassword();
   }
-  return identifyByPassword(facts, verifiedMs);
+  try {
+    return identifyByPassword(facts, verifiedMs);
+  } catch (error) {
+    // Of an account that is disabled or deleted.
+    await recordFailure(ports, facts, address);
+    throw error;
+  }
 }
 
 /** For an unknown login too, so that both take as long. Its text is not kept: people type passwords into the wrong field. */
