@@ -24,7 +24,7 @@ suite('fifty uploads at once at two gateways, while processes are killed', () =>
   });
 
   it('are seen by everybody as if they had come one after the other', async () => {
-    await storm.rage(2, 8);
+    await storm.rage(2, 6);
     process.stderr.write(`storm: ${storm.summary()}\n`);
     expect(storm.wrong()).toEqual([]);
   });
