@@ -7,6 +7,46 @@ const endToEnd = '<rootDir>/services/platform/e2e/';
 const longForms = '<rootDir>/services/platform/long/';
 const folders = { e2e: endToEnd, long: longForms };
 
+// End-to-end tests whose outcome does not depend on how the product is divided run in one of the two ways: as separate
+// services on real servers where processes die, hear of each other or decide; in one process where clients and pages are
+// looked at. All others run in both. Whoever names a file gets it in either.
+const ONE_WAY = {
+  services: [
+    'access-table',
+    'anaconda-flows',
+    'bus-assertions',
+    'bus-rights',
+    'crash-steps',
+    'grants',
+    'organizations',
+    'outages',
+    'outages-s3',
+    'overtaken',
+    'storm',
+    'stranger-sweep',
+    'transfer',
+  ],
+  all: [
+    'anaconda-contract',
+    'bad-input',
+    'browser',
+    'browser-consent',
+    'browser-login',
+    'channeldata',
+    'edges',
+    'every-route',
+    'explain',
+    'full-disk',
+    'older-clients',
+    'other-clients',
+    'stranger-sweep-timing',
+  ],
+};
+const isNamed = process.argv.some((argument) => /\.spec|e2e\//.test(argument));
+const otherWay = process.env.VIVARIUM_TARGET === 'services' ? ONE_WAY.all : ONE_WAY.services;
+const leftOut =
+  suite === 'e2e' && !isNamed ? otherWay.map((name) => `/services/platform/e2e/${name}\\.spec\\.ts$`) : [];
+
 // What the product says over a whole run is searched for the run's secrets at its end.
 const WHOLE_RUN = {
   globalSetup: '<rootDir>/scripts/run-record.config.mjs',
@@ -22,7 +62,7 @@ export default {
   testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
   roots: ['<rootDir>/libs', '<rootDir>/services', '<rootDir>/scripts'],
   testMatch: [`${folders[suite] ?? ''}**/*.spec.ts`],
-  testPathIgnorePatterns: ['/node_modules/', ...(suite === 'unit' ? Object.values(folders) : [])],
+  testPathIgnorePatterns: ['/node_modules/', ...(suite === 'unit' ? Object.values(folders) : []), ...leftOut],
   modulePathIgnorePatterns: ['<rootDir>/(libs|services)/[^/]+/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
