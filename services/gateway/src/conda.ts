@@ -11,6 +11,7 @@ import { audienceFromProto } from '@vivarium/trust/messages';
 import type { Access, Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { Query } from './cache.js';
+import { ChannelData, type ChannelFile, type Packing } from './channel-data.js';
 import { type CondaView, condaViewOf, type IndexFormat } from './conda-view.js';
 import { type Files, viewName } from './files.js';
 import type { Floors } from './floor.js';
@@ -30,6 +31,7 @@ export class Conda {
   readonly #objects: ObjectStore;
   readonly #files: Files;
   readonly #heads: ClientOf<typeof Heads>;
+  readonly #channelData: ChannelData;
 
   constructor(parts: { ports: RolePorts; access: Access; floors: Floors; objects: ObjectStore; files: Files }) {
     this.#ports = parts.ports;
@@ -38,6 +40,7 @@ export class Conda {
     this.#objects = parts.objects;
     this.#files = parts.files;
     this.#heads = clientOf(Heads, parts.ports.bus);
+    this.#channelData = new ChannelData(parts.ports);
   }
 
   /** What to send, at once when everything is known. Throws the fault that denies. */
@@ -65,7 +68,9 @@ export class Conda {
         return this.#files.answer(reader, where, { cacheControl: 'private, no-cache' });
       }
       case 'run-exports':
+        return this.#channelFile(reader, path, resource, resource.format === 'json.zst' ? 'zst' : textFor(request));
       case 'channeldata':
+        return this.#channelFile(reader, path, resource, textFor(request));
       case 'notices':
       case 'absent':
         // Access first: who may not read here must not learn from the answer what is served.
@@ -93,6 +98,19 @@ export class Conda {
       cacheControl: INDEX_CACHE_CONTROL,
       vary: format === 'json' ? 'Authorization, Accept-Encoding' : 'Authorization',
       contentEncoding: encoding,
+      body: { sizeBytes: bytes.byteLength, bytes },
+    };
+  }
+
+  async #channelFile(reader: Reader, path: CondaPath, file: ChannelFile, packing: Packing): Promise<Answer> {
+    const view = readableView(reader);
+    const { etag, bytes } = await this.#channelData.read(reader.channel, path.label, view, file, packing);
+    return {
+      etag,
+      contentType: packing === 'zst' ? 'application/zstd' : 'application/json',
+      cacheControl: INDEX_CACHE_CONTROL,
+      vary: packing === 'zst' ? 'Authorization' : 'Authorization, Accept-Encoding',
+      contentEncoding: packing === 'gzip' ? 'gzip' : undefined,
       body: { sizeBytes: bytes.byteLength, bytes },
     };
   }
@@ -171,6 +189,10 @@ export function looksLikeConda(path: string): boolean {
   const parent = segments.at(-2) ?? '';
   if (isKnownSubdir(parent)) return true;
   return parent === 'shards' && isKnownSubdir(segments.at(-3) ?? '');
+}
+
+function textFor({ acceptsGzip }: ReadRequest): Packing {
+  return acceptsGzip ? 'gzip' : 'plain';
 }
 
 /** The one answer for what is hidden and for what does not exist. */

@@ -31,10 +31,12 @@ import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
 import { Invitations, SignUps } from '@vivarium/contracts/gen/vivarium/identity/v1/sign_ups_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
 import { Users } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
+import { ChannelData } from '@vivarium/contracts/gen/vivarium/packages/v1/channel_data_pb';
 import {
   Channels,
   Invalidations as PackagesInvalidations,
 } from '@vivarium/contracts/gen/vivarium/packages/v1/channels_pb';
+import { Downloads } from '@vivarium/contracts/gen/vivarium/packages/v1/downloads_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
@@ -71,7 +73,7 @@ const CONTRACTS = [
   ],
   ...[Organizations, Groups, Grants, Inbox, Decisions, AuditTrail, BrowserLogins],
   ...[Channels, Packages, Releases, Stages, Files, Collaborators, PackagesInvalidations],
-  ...[Visibilities, Transfers],
+  ...[Visibilities, Transfers, ChannelData, Downloads],
   ...[CondaHeads, CondaInvalidations, PypiHeads, PypiInvalidations],
 ];
 

@@ -1,0 +1,226 @@
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip, zstdCompress } from 'node:zlib';
+import { belongs, type View, viewKey } from '@vivarium/access/view';
+import type { RolePorts } from '@vivarium/boot/ports';
+import { composeChannelData, composeRunExports } from '@vivarium/conda/channel-data';
+import {
+  ChannelData as ChannelDataContract,
+  type ChannelDataEntry,
+  type ChannelDataResponse,
+} from '@vivarium/contracts/gen/vivarium/packages/v1/channel_data_pb';
+import { Fault } from '@vivarium/fault/fault';
+import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { viewToProto } from '@vivarium/trust/messages';
+import { LRUCache } from 'lru-cache';
+import type { Channel } from './access.js';
+
+/** Which file of a channel: channeldata.json, or run_exports.json of a subdir. */
+export type ChannelFile = { readonly kind: 'channeldata' } | { readonly kind: 'run-exports'; readonly subdir: string };
+
+export type Packing = 'plain' | 'gzip' | 'zst';
+
+/** A file as its readers get it. */
+export interface Packed {
+  /** Strong: of the bytes, and different for each packing. */
+  readonly etag: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A file as all who see the same see it, and what it was put together from. */
+interface Known {
+  /** The channel's, at which it was read; it may hold younger things too. */
+  readonly generation: number;
+  /** Name → its entries. */
+  readonly entries: ReadonlyMap<string, readonly ChannelDataEntry[]>;
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array;
+  readonly hash: string;
+  /** Made when somebody asks for it. */
+  readonly packed: Map<Packing, Promise<Uint8Array>>;
+}
+
+/** What is asked of: a channel as the reader's gateway knows it, and what of it the reader may see. */
+interface Ask {
+  readonly channel: Channel;
+  readonly label: string;
+  readonly view: View;
+  readonly file: ChannelFile;
+  readonly key: string;
+  readonly audienceIds: readonly string[];
+}
+
+// A hundred thousand names with 500 bytes each.
+const LIMIT_BYTES = 48 * 2 ** 20;
+// The largest file fits, as text, bytes and compressed; the memory of indexes and artifacts is another.
+const KEPT_BYTES = 160 * 2 ** 20;
+const TOO_LARGE_MS = 60_000;
+const PAGE_MS = 20_000;
+const TRIES = 5;
+const MAX_WAITING = 20;
+
+const packers: Readonly<Record<Exclude<Packing, 'plain'>, (bytes: Uint8Array) => Promise<Uint8Array>>> = {
+  gzip: (bytes) => promisify(gzip)(bytes, { level: 6 }),
+  zst: (bytes) => promisify(zstdCompress)(bytes),
+};
+
+/**
+ * Files of a whole channel, put together from what packages tells, for all whose audiences are the same. One that is known
+ * counts while it is not older than the channel is known to be, which is a matter of leases and floors; then the names that
+ * changed since are asked for, and no others, so that a change of what a reader does not see costs nothing that the reader
+ * could measure but the question itself. Throws Fault('not_found') for a file above 48 MB.
+ */
+export class ChannelData {
+  readonly #ports: Pick<RolePorts, 'trust' | 'bus'>;
+  readonly #client: ClientOf<typeof ChannelDataContract>;
+  readonly #limitBytes: number;
+  readonly #known: LRUCache<string, Known>;
+  readonly #tooLarge = new LRUCache<string, true>({ max: 10_000, ttl: TOO_LARGE_MS });
+  readonly #flights = new Map<string, Promise<Known>>();
+  // Files are put together from nothing one after the other: each takes memory while it is made.
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(ports: Pick<RolePorts, 'trust' | 'bus'>, limitBytes = LIMIT_BYTES) {
+    this.#ports = ports;
+    this.#client = clientOf(ChannelDataContract, ports.bus);
+    this.#limitBytes = limitBytes;
+    this.#known = new LRUCache({
+      maxSize: KEPT_BYTES,
+      sizeCalculation: ({ sizeBytes, bytes, entries }) =>
+        Math.ceil(sizeBytes + 1.25 * bytes.byteLength + 200 * entries.size + 500),
+    });
+  }
+
+  /** The file as the view shows it, at the channel's generation or a later one. */
+  async read(channel: Channel, label: string, view: View, file: ChannelFile, packing: Packing): Promise<Packed> {
+    const audiences = channel.audiences.filter((audience) => belongs(view, audience));
+    const of = file.kind === 'channeldata' ? '' : file.subdir;
+    const ask: Ask = {
+      ...{ channel, label, view, file },
+      // Equal for all who may see the same, whoever they are: what is asked for names these audiences, and no principal.
+      key: `${channel.id} ${viewKey(view, audiences, channel.incarnation)} ${label} ${file.kind} ${of}`,
+      audienceIds: audiences.map(({ id }) => id),
+    };
+    const { bytes, hash, packed } = await this.#current(ask);
+    if (packing === 'plain') return { etag: `"${hash}"`, bytes };
+    const made = packed.get(packing) ?? packers[packing](bytes);
+    packed.set(packing, made);
+    return { etag: `"${hash}-${packing}"`, bytes: await made };
+  }
+
+  async #current(ask: Ask): Promise<Known> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const known = this.#known.get(ask.key);
+      if (known !== undefined && known.generation >= ask.channel.generation) return known;
+      // One that is under way may have begun before what this reader has to see: then it is the next one's beginning.
+      const made = await (this.#flights.get(ask.key) ?? this.#start(ask, known));
+      if (made.generation >= ask.channel.generation) return made;
+    }
+    throw new Fault('unavailable', `${ask.channel.login} is changing too fast to be read. Try again.`);
+  }
+
+  #start(ask: Ask, known: Known | undefined): Promise<Known> {
+    const flight = (known === undefined ? this.#inTurn(() => this.#make(ask)) : this.#make(ask, known))
+      .then((made) => {
+        this.#known.set(ask.key, made);
+        return made;
+      })
+      .finally(() => this.#flights.delete(ask.key));
+    this.#flights.set(ask.key, flight);
+    return flight;
+  }
+
+  async #make(ask: Ask, known?: Known): Promise<Known> {
+    if (this.#tooLarge.has(ask.key)) throw tooLarge(ask, this.#limitBytes);
+    const read = await this.#readPages(ask, known);
+    const isSame = read.changed.size === 0 || isUntouched(read, known);
+    if (known !== undefined && isSame) return { ...known, generation: read.generation };
+    const entries = new Map([...(known?.entries ?? [])].filter(([name]) => !read.changed.has(name)));
+    for (const [name, list] of Map.groupBy(read.entries, (entry) => entry.name)) entries.set(name, list);
+    const bytes = compose(ask.file, [...entries.values()].flat());
+    if (bytes.byteLength > this.#limitBytes) throw this.#refuse(ask);
+    const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 40);
+    return { generation: read.generation, entries, sizeBytes: sizeOf(entries), bytes, hash, packed: new Map() };
+  }
+
+  async #readPages({ channel, label, view, file, audienceIds, ...ask }: Ask, known: Known | undefined) {
+    const entries: ChannelDataEntry[] = [];
+    const changed = new Set<string>();
+    let [generation, sizeBytes, after] = [-1, 0, ''];
+    do {
+      const page: ChannelDataResponse = await this.#client[file.kind === 'channeldata' ? 'packages' : 'runExports'](
+        {
+          channelId: channel.id,
+          view: viewToProto(view),
+          audienceIds: [...audienceIds],
+          label,
+          subdir: file.kind === 'channeldata' ? '' : file.subdir,
+          sinceGeneration: BigInt(known?.generation ?? 0),
+          after,
+        },
+        { assertion: await this.#ports.trust.assertionFor('packages'), timeoutMs: PAGE_MS },
+      );
+      // The first page's: what changed while later ones were read is asked for again the next time.
+      if (generation < 0) generation = Number(page.generation);
+      for (const name of page.changed) changed.add(name);
+      for (const entry of page.entries) {
+        entries.push(entry);
+        sizeBytes += entry.json.length;
+      }
+      if (sizeBytes > this.#limitBytes) throw this.#refuse({ channel, label, view, file, audienceIds, ...ask });
+      after = page.next;
+    } while (after !== '');
+    return { entries, changed, generation };
+  }
+
+  #refuse(ask: Ask): Fault {
+    this.#tooLarge.set(ask.key, true);
+    return tooLarge(ask, this.#limitBytes);
+  }
+
+  async #inTurn<T>(make: () => Promise<T>): Promise<T> {
+    if (this.#waiting >= MAX_WAITING) {
+      throw new Fault('unavailable', 'Too many files of this kind are being put together. Try again in a moment.');
+    }
+    this.#waiting += 1;
+    const turn = this.#turn.then(make, make);
+    this.#turn = turn.catch(() => undefined);
+    return turn.finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+}
+
+/** True if nothing of what changed is shown now, or was. */
+function isUntouched(read: { entries: readonly unknown[]; changed: ReadonlySet<string> }, known?: Known): boolean {
+  return read.entries.length === 0 && ![...read.changed].some((name) => known?.entries.has(name) === true);
+}
+
+function compose(file: ChannelFile, entries: readonly ChannelDataEntry[]): Buffer {
+  if (file.kind === 'run-exports') {
+    return composeRunExports(
+      file.subdir,
+      entries.map(({ filename, json }) => [filename, json] as const),
+    );
+  }
+  return composeChannelData(
+    entries.map(({ name, json }) => [name, json] as const),
+    entries.flatMap(({ subdirs }) => subdirs),
+  );
+}
+
+function sizeOf(entries: ReadonlyMap<string, readonly ChannelDataEntry[]>): number {
+  let total = 0;
+  for (const list of entries.values()) for (const { json } of list) total += json.length + 100;
+  return total;
+}
+
+function tooLarge({ channel, file }: Ask, limitBytes: number): Fault {
+  const name = file.kind === 'channeldata' ? 'channeldata.json' : `${file.subdir}/run_exports.json`;
+  const instead = file.kind === 'channeldata' ? 'the repodata of its subdirs' : 'the shards of the subdir';
+  return new Fault(
+    'not_found',
+    `${name} of ${channel.login} would be larger than ${Math.floor(limitBytes / 2 ** 20)} MB and is not made. Read ${instead} instead.`,
+  );
+}
