@@ -141,6 +141,23 @@ describe('labels', () => {
     });
   });
 
+  it('without a name concern what the caller sees: what is hidden stays as it is, and is not spoken of', async () => {
+    const packages = await running.packages(ann);
+    for (const name of ['shared', 'hidden']) {
+      await packages.create({ channel: 'ann', name, visibility: 'private' });
+      await running.upload(ann, conda('ann', name, '1.0', ['wave']));
+    }
+    await (await running.collaborators(ann)).put({ channel: 'ann', package: 'shared', login: 'bob' });
+    const labels = await running.labels(bob);
+    expect((await labels.copy({ channel: 'ann', label: 'wave', to: 'tide' })).files).toBe(1n);
+    expect((await labels.remove({ channel: 'ann', label: 'wave' })).files).toBe(1n);
+    expect(await labelsOf(ann, conda('ann', 'shared'))).toEqual(['tide']);
+    expect(await labelsOf(ann, conda('ann', 'hidden'))).toEqual(['wave']);
+    await expect(labels.remove({ channel: 'ann', label: 'wave' })).rejects.toMatchObject({ code: 'not_found' });
+    await packages.delete({ channel: 'ann', name: 'shared' });
+    await packages.delete({ channel: 'ann', name: 'hidden' });
+  });
+
   it('cut a token that is limited to others', async () => {
     const token = running.token(ann, 'label-token', { restrictions: create(RestrictionsSchema, { labels: ['dev'] }) });
     const labels = await running.labels(token);
