@@ -362,6 +362,21 @@ describe('tokens', () => {
       expect((await identity.whoIs({ token })).caller?.credentialId).toBe(described?.id);
     });
 
+    it('are suspended while the account of their maker is disabled, though it is an owner', async () => {
+      const carl = await identity.createUser('carl');
+      identity.owners.add(`org-acme ${carl.id}`);
+      const { token } = await identity.createToken(carl, { name: 'of-carl', organization: 'acme' });
+      const setDisabled = (disabled: boolean) =>
+        identity.database.pool.query('UPDATE accounts SET disabled = $2 WHERE id = $1', [carl.id, disabled]);
+      await setDisabled(true);
+      await expect(identity.whoIs({ token })).rejects.toMatchObject({
+        code: 'unauthenticated',
+        message: expect.stringMatching(/this token of acme is suspended, because carl/),
+      });
+      await setDisabled(false);
+      expect(await isLiving(token)).toBe(true);
+    });
+
     it('stay bound to the maker of the one that made them', async () => {
       const { token } = await identity.createToken(alice, { name: 'org-parent', organization: 'acme' });
       const { token: child } = await identity.createToken({ token }, { name: 'org-child', scopes: ['conda'] });
