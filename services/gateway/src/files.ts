@@ -9,6 +9,7 @@ import { versionsFromProto, viewToProto } from '@vivarium/trust/messages';
 import type { Reader } from './access.js';
 import { readableView } from './admitted.js';
 import type { Query } from './cache.js';
+import type { CountDownload, Downloads } from './downloads.js';
 import type { Floors } from './floor.js';
 import type { ObjectStore } from './object-store.js';
 import type { Answer, Body } from './send.js';
@@ -30,6 +31,8 @@ export interface FileAt {
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly uploadedAtMs: number;
+  /** Not of the metadata beside a wheel. */
+  readonly countDownload: CountDownload | undefined;
 }
 
 export interface SendOptions {
@@ -48,8 +51,10 @@ export class Files {
   readonly #blobs: Blobs;
   readonly #files: ClientOf<typeof FilesContract>;
   readonly #callers: ClientOf<typeof Callers>;
+  readonly #downloads: Downloads;
 
-  constructor(ports: RolePorts, floors: Floors, objects: ObjectStore, blobs: Blobs) {
+  constructor(ports: RolePorts, floors: Floors, objects: ObjectStore, blobs: Blobs, downloads: Downloads) {
+    this.#downloads = downloads;
     this.#ports = ports;
     this.#floors = floors;
     this.#objects = objects;
@@ -74,10 +79,10 @@ export class Files {
       load: async () => {
         const assertion = await this.#ports.trust.assertionFor('packages');
         const request = { ...where, channelId: channel.id, view: viewToProto(view) };
-        const { found, blobKey, sha256, sizeBytes, uploadedAtMs, versions } = await this.#files.at(request, {
-          assertion,
-        });
-        const at = { blobKey, sha256, sizeBytes: Number(sizeBytes), uploadedAtMs: Number(uploadedAtMs) };
+        const answered = await this.#files.at(request, { assertion });
+        const { found, blobKey, sha256, sizeBytes, uploadedAtMs, versions, fileId } = answered;
+        const countDownload = where.metadata === true ? undefined : this.#downloads.counterOf(fileId);
+        const at = { blobKey, sha256, sizeBytes: Number(sizeBytes), uploadedAtMs: Number(uploadedAtMs), countDownload };
         return { value: found ? at : undefined, versions: versionsFromProto(versions) };
       },
     };
@@ -145,6 +150,7 @@ function artifactAnswer(
     modifiedMs: at.uploadedAtMs,
     untrusted: true,
     spend,
+    countDownload: at.countDownload,
     body: read,
   });
   return body instanceof Promise ? body.then(answer) : answer(body);

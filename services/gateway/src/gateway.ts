@@ -13,6 +13,7 @@ import { rememberArrival } from './arrival.js';
 import { FactCache } from './cache.js';
 import { Conda } from './conda.js';
 import { watch } from './currency.js';
+import { Downloads } from './downloads.js';
 import { Files } from './files.js';
 import { Floors } from './floor.js';
 import { Lease } from './lease.js';
@@ -48,7 +49,8 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
   const floors = new Floors({ cache, blobs: ports.blobs, nowMs });
   const objects = new ObjectStore(ports.blobs, MEMORY_BYTES);
   const access = new Access(ports, cache, floors);
-  const files = new Files(ports, floors, objects, ports.blobs);
+  const downloads = new Downloads(ports);
+  const files = new Files(ports, floors, objects, ports.blobs, downloads);
   const parts = { ports, access, floors, objects, files };
   const peer = new Peer(ports.config.trustedProxies);
   const listener = createListener({
@@ -89,7 +91,9 @@ export async function openGateway(ports: GatewayPorts, router: Router, health: H
     server,
     isLeased,
     stop: async () => {
-      await closeServer(server);
+      // Told at once too: connections may take longer to end than there is time.
+      await Promise.all([closeServer(server), downloads.tell()]);
+      await downloads.stop();
       await Promise.all([...leases.values()].map((lease) => lease.stop()));
     },
   };

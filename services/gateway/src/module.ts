@@ -1,4 +1,4 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
 import { PORTS } from '@vivarium/boot/ports';
 import { Audit } from './anaconda/audit.js';
 import { Authentications } from './anaconda/authentications.js';
@@ -10,6 +10,7 @@ import { Generation } from './anaconda/generation.js';
 import { Groups } from './anaconda/groups.js';
 import { Inbox } from './anaconda/inbox.js';
 import { Labels } from './anaconda/labels.js';
+import { Notices } from './anaconda/notices.js';
 import { Organizations } from './anaconda/organizations.js';
 import { Packages } from './anaconda/packages.js';
 import { Releases } from './anaconda/releases.js';
@@ -24,6 +25,7 @@ import { Transfer } from './anaconda/transfer.js';
 import { UserAccounts } from './anaconda/user-accounts.js';
 import { Users } from './anaconda/users.js';
 import { Visibility } from './anaconda/visibility.js';
+import { Downloads } from './downloads.js';
 import type { GatewayPorts } from './gateway.js';
 import { Identify } from './identify.js';
 import { Legacy } from './legacy.js';
@@ -71,6 +73,8 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Legacy,
       BrowserLogin,
       OpenId,
+      // Behind all of the API: it begins with the name of a channel.
+      Notices,
       // Last: a channel's page stands at any first segment that no other address has.
       Home,
       ChannelPage,
@@ -79,10 +83,17 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
     providers: [
       { provide: PORTS, useValue: ports },
       { provide: Identify, useFactory: () => new Identify(ports) },
+      { provide: Downloads, useFactory: () => new Downloads(ports) },
       { provide: Sight, useFactory: () => new Sight(ports) },
     ],
   };
 }
 
 @Module({})
-class GatewayModule {}
+class GatewayModule implements OnModuleDestroy {
+  constructor(@Inject(Downloads) private readonly downloads: Downloads) {}
+
+  onModuleDestroy(): Promise<void> {
+    return this.downloads.stop();
+  }
+}

@@ -28,6 +28,8 @@ export interface Answer {
   readonly body: Body;
   /** Counts a use of the credential: called when bytes are about to be sent, not for a 304, a HEAD or a refusal. */
   readonly spend?: (() => Promise<void>) | undefined;
+  /** Counts a download: called when a GET is answered with all bytes, or with the first of them. */
+  readonly countDownload?: (() => void) | undefined;
 }
 
 /**
@@ -75,6 +77,7 @@ export async function send(
     stream?.destroy();
     throw error;
   }
+  if (span.start === 0 && request.method !== 'HEAD') answer.countDownload?.();
   response.writeHead(asked === undefined ? 200 : 206, fields);
   if (stream === undefined) {
     if (request.method === 'HEAD' || bytes === undefined) response.end();

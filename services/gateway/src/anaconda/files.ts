@@ -6,6 +6,7 @@ import { Files as FilesContract } from '@vivarium/contracts/gen/vivarium/package
 import type { File } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
+import { Downloads } from '../downloads.js';
 import { type Identified, Identify } from '../identify.js';
 import { type Answer, send } from '../send.js';
 import { type FileParams, fileIn } from './place.js';
@@ -21,6 +22,7 @@ export class Files {
   constructor(
     @Inject(PORTS) private readonly ports: RolePorts & BlobPorts,
     @Inject(Identify) private readonly identify: Identify,
+    @Inject(Downloads) private readonly downloads: Downloads,
   ) {
     this.#files = clientOf(FilesContract, ports.bus);
     this.#callers = clientOf(Callers, ports.bus);
@@ -51,7 +53,7 @@ export class Files {
     await send(request, response, this.#answer(present(file), blobKey, caller));
   }
 
-  #answer({ sha256, sizeBytes, uploadedAtMs }: File, blobKey: string, { caller }: Identified): Answer {
+  #answer({ id, sha256, sizeBytes, uploadedAtMs }: File, blobKey: string, { caller }: Identified): Answer {
     return {
       etag: `"${sha256}"`,
       contentType: 'application/octet-stream',
@@ -66,6 +68,7 @@ export class Files {
         ...(sizeBytes === 0n ? { bytes: new Uint8Array() } : {}),
         open: async (span) => (await this.ports.blobs.get(blobKey, span)).stream(),
       },
+      countDownload: this.downloads.counterOf(id),
       spend: caller?.limitedUses === true ? () => this.#use(caller.credentialId) : undefined,
     };
   }
