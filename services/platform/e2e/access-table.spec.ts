@@ -96,6 +96,14 @@ const LISTINGS: Readonly<Record<string, (who: string, login: string) => Promise<
     ),
   'conda shards': async (who, login) =>
     namesIn(await world.read(who, `/conda/${login}/noarch/repodata_shards.msgpack.zst`), inShards),
+  'conda channeldata': async (who, login) =>
+    namesIn(await world.read(who, `/conda/${login}/channeldata.json`), (answered) =>
+      Object.keys(answered.json<{ packages: object }>().packages),
+    ),
+  'conda run_exports': async (who, login) =>
+    namesIn(await world.read(who, `/conda/${login}/noarch/run_exports.json`), (answered) =>
+      Object.keys(answered.json<Repodata>()['packages.conda']).map((filename) => filename.replace('-1.0-0.conda', '')),
+    ),
   'pypi json': async (who, login) =>
     namesIn(await world.read(who, `/pypi/${login}/simple/`, { accept: JSON_V1 }), (answered) =>
       answered.json<{ projects: { name: string }[] }>().projects.map(({ name }) => nameOfPython(login, name)),
