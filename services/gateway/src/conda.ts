@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Audience } from '@vivarium/access/audience';
 import { sees, strangerView, type View } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
@@ -5,6 +6,7 @@ import { emptyManifest } from '@vivarium/conda/manifest';
 import { type CondaPath, type CondaResource, parseCondaPath } from '@vivarium/conda/path';
 import { isKnownSubdir } from '@vivarium/conda/subdir';
 import { Heads } from '@vivarium/contracts/gen/vivarium/condaindex/v1/heads_pb';
+import { type Notice, Notices } from '@vivarium/contracts/gen/vivarium/packages/v1/notices_pb';
 import { Fault } from '@vivarium/fault/fault';
 import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { audienceFromProto } from '@vivarium/trust/messages';
@@ -32,6 +34,7 @@ export class Conda {
   readonly #files: Files;
   readonly #heads: ClientOf<typeof Heads>;
   readonly #channelData: ChannelData;
+  readonly #notices: ClientOf<typeof Notices>;
 
   constructor(parts: { ports: RolePorts; access: Access; floors: Floors; objects: ObjectStore; files: Files }) {
     this.#ports = parts.ports;
@@ -41,6 +44,7 @@ export class Conda {
     this.#files = parts.files;
     this.#heads = clientOf(Heads, parts.ports.bus);
     this.#channelData = new ChannelData(parts.ports);
+    this.#notices = clientOf(Notices, parts.ports.bus);
   }
 
   /** What to send, at once when everything is known. Throws the fault that denies. */
@@ -72,6 +76,7 @@ export class Conda {
       case 'channeldata':
         return this.#channelFile(reader, path, resource, textFor(request));
       case 'notices':
+        return this.#channelNotices(reader);
       case 'absent':
         // Access first: who may not read here must not learn from the answer what is served.
         readableView(reader);
@@ -111,6 +116,21 @@ export class Conda {
       cacheControl: INDEX_CACHE_CONTROL,
       vary: packing === 'zst' ? 'Authorization' : 'Authorization, Accept-Encoding',
       contentEncoding: packing === 'gzip' ? 'gzip' : undefined,
+      body: { sizeBytes: bytes.byteLength, bytes },
+    };
+  }
+
+  /** For all who may read here: asked at each request, since clients ask once a day. */
+  async #channelNotices(reader: Reader): Promise<Answer> {
+    readableView(reader);
+    const assertion = await this.#ports.trust.assertionFor('packages');
+    const { notices } = await this.#notices.published({ channelId: reader.channel.id }, { assertion });
+    const bytes = Buffer.from(noticesJson(notices));
+    return {
+      etag: `"${createHash('sha256').update(bytes).digest('hex')}"`,
+      contentType: 'application/json',
+      cacheControl: INDEX_CACHE_CONTROL,
+      vary: 'Authorization',
       body: { sizeBytes: bytes.byteLength, bytes },
     };
   }
@@ -181,6 +201,15 @@ export class Conda {
     const manifest = hash === '' ? emptyManifest(subdir) : await this.#objects.condaManifest(hash);
     return condaViewOf(manifest, view, channel.incarnation);
   }
+}
+
+/** As conda reads it. Source: CEP 6, "Channel notices". */
+function noticesJson(notices: readonly Notice[]): string {
+  const timeOf = (ms: bigint) => new Date(Number(ms)).toISOString();
+  const rows = notices.map(({ id, message, level, createdAtMs, expiresAtMs }) => {
+    return { id, message, level, created_at: timeOf(createdAtMs), expired_at: timeOf(expiresAtMs) };
+  });
+  return JSON.stringify({ notices: rows });
 }
 
 /** True for paths on the main host that mean conda without saying so: they end in a known file under a known subdir. */

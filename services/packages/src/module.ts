@@ -15,6 +15,7 @@ import type { Inspector } from './inspection.js';
 import { blobsConfigOf, threadInspector } from './inspector-threads.js';
 import { Labels } from './labelling.js';
 import { Leases } from './leases.js';
+import { Notices } from './notices.js';
 import { Packages } from './packages.js';
 import { INSPECTOR, type PackagesPorts } from './ports.js';
 import { Readability } from './readability.js';
@@ -44,6 +45,7 @@ export function packagesModule(ports: PackagesPorts): DynamicModule {
       Grants,
       Labels,
       Leases,
+      Notices,
       Packages,
       Releases,
       Search,

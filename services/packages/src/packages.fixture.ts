@@ -25,6 +25,7 @@ import { Feed } from '@vivarium/contracts/gen/vivarium/packages/v1/feed_pb';
 import { Files } from '@vivarium/contracts/gen/vivarium/packages/v1/files_pb';
 import { Collaborators, Grants } from '@vivarium/contracts/gen/vivarium/packages/v1/grants_pb';
 import { Labels } from '@vivarium/contracts/gen/vivarium/packages/v1/labels_pb';
+import { Notices } from '@vivarium/contracts/gen/vivarium/packages/v1/notices_pb';
 import { Packages, Releases } from '@vivarium/contracts/gen/vivarium/packages/v1/packages_pb';
 import { Search } from '@vivarium/contracts/gen/vivarium/packages/v1/search_pb';
 import { Stages } from '@vivarium/contracts/gen/vivarium/packages/v1/stages_pb';
@@ -179,6 +180,7 @@ export class RunningPackages {
   copies = (caller: Caller | undefined) => this.#clientOf(Copies, caller);
   search = (caller: Caller | undefined) => this.#clientOf(Search, caller);
   grants = (caller: Caller | undefined) => this.#clientOf(Grants, caller);
+  notices = (caller: Caller | undefined) => this.#clientOf(Notices, caller);
   collaborators = (caller: Caller | undefined) => this.#clientOf(Collaborators, caller);
   visibilities = (caller: Caller | undefined) => this.#clientOf(Visibilities, caller);
   transfers = (caller: Caller | undefined) => this.#clientOf(Transfers, caller);

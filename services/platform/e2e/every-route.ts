@@ -202,6 +202,22 @@ export const STEPS: readonly Step[] = [
   change('POST', '/package/:owner/:package', '/package/alice/wandering', 'alice', { public: true }),
   change('POST', '/package/:owner/:package/transfer', '/package/alice/wandering/transfer', 'alice', { to: 'acme' }),
 
+  // Notices.
+  change(
+    'POST',
+    '/:channel/notices',
+    '/alice/notices',
+    'alice',
+    { message: 'Closed on Sunday.', level: 'info', expires_at: '2035-11-27T03:52:15+00:00' },
+    { learn: { notice: 'id' } },
+  ),
+  change('PATCH', '/:channel/notices/:id', '/alice/notices/{notice}', 'alice', { level: 'warning' }),
+  change('POST', '/:channel/notices/:id/publish', '/alice/notices/{notice}/publish', 'alice'),
+  get('/:channel/notices', '/alice/notices?limit=5', 'nobody'),
+  get('/:channel/notices/:id', '/alice/notices/{notice}', 'nobody'),
+  change('POST', '/:channel/notices/:id/archive', '/alice/notices/{notice}/archive', 'alice'),
+  change('DELETE', '/:channel/notices/:id', '/alice/notices/{notice}', 'alice'),
+
   // Tokens.
   change(
     'POST',

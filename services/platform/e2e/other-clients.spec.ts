@@ -5,6 +5,7 @@ import { aCondaPackage, type BuiltFile } from '@vivarium/testkit/builders';
 import { newHome, removeHome } from '@vivarium/testkit/clients';
 import { skipUnless } from '@vivarium/testkit/missing';
 import { type Product, startProduct } from '@vivarium/testkit/product';
+import { Anaconda } from './anaconda.js';
 import { ask } from './ask.js';
 import { condaFormats } from './formats.js';
 import { Publisher } from './publisher.js';
@@ -130,6 +131,62 @@ describe('rattler-build upload prefix', () => {
 
   step('leaves no secret in what the product wrote', () => {
     expect(secrets.toldBy(product)).toEqual([]);
+  });
+});
+
+describe('notices of a channel', () => {
+  const told = async (path = '/alice') =>
+    (await ask(`${product.conda}${path}/notices.json`)).json<{ notices: object[] }>();
+  let client: Anaconda;
+  let id = '';
+  const notice = (...argv: readonly string[]) => client.said(['channel', 'notice', ...argv], { input: 'y\n' });
+
+  step('are drafts first, which their readers do not see', async () => {
+    client = await Anaconda.at(product.api, { ANACONDA_API_TOKEN: await alice.makeToken({ name: 'notices' }) });
+    const said = await notice('create', 'alice', '--message', 'Closed on Sunday.', '--expires-after', '3');
+    expect(said).toMatch(/^exit 0/);
+    id = /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(said)?.[0] ?? '';
+    expect(id).not.toBe('');
+    expect(await notice('list', 'alice')).toMatch(/^exit 0\n[\s\S]*draft/);
+    expect(await told()).toEqual({ notices: [] });
+  });
+
+  step('are told to conda once they are published, and no longer when they are archived', async () => {
+    expect(await notice('publish', 'alice', id, '-f')).toMatch(/^exit 0/);
+    const now = await told();
+    expect(now).toEqual({
+      notices: [
+        {
+          id,
+          message: 'Closed on Sunday.',
+          level: 'info',
+          created_at: expect.stringMatching(/Z$/),
+          expired_at: expect.stringMatching(/Z$/),
+        },
+      ],
+    });
+    expect(await told('/alice/label/dev')).toEqual(now);
+    expect(await told(`/t/${token}/alice`)).toEqual(now);
+    expect(await notice('get', 'alice', id)).toMatch(/^exit 0\n[\s\S]*published/);
+    expect(await notice('update', 'alice', id, '--message', 'Closed on Monday.')).toMatch(/^exit 0/);
+    expect(JSON.stringify(await told())).toContain('Monday');
+    expect(await notice('archive', 'alice', id, '-f')).toMatch(/^exit 0/);
+    expect(await told()).toEqual({ notices: [] });
+    expect(await notice('delete', 'alice', id, '-f')).toMatch(/^exit 0/);
+    expect(await notice('get', 'alice', id)).toMatch(/deleted/);
+    await client.stop();
+  });
+
+  it('are as hidden as their channel', async () => {
+    await alice.expectCall(200, 'PUT', '/packages/alice/default-visibility', { visibility: 'private' });
+    await alice.setVisibility('swift', 'private');
+    const [hidden, missing] = await Promise.all(
+      ['alice', 'nosuch'].map((channel) => ask(`${product.conda}/${channel}/notices.json`)),
+    );
+    expect([hidden?.status, missing?.status]).toEqual([401, 401]);
+    expect((await ask(`${product.conda}/t/${token}/alice/notices.json`)).status).not.toBe(404);
+    await alice.setVisibility('swift', 'public');
+    await alice.expectCall(200, 'PUT', '/packages/alice/default-visibility', { visibility: 'public' });
   });
 });
 

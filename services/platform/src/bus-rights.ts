@@ -72,6 +72,7 @@ export const CALLS: Readonly<Record<string, readonly BusUser[]>> = {
   'packages.Grants.*': ['gateway'],
   'packages.Invalidations.*': ['gateway'],
   'packages.Labels.*': ['gateway'],
+  'packages.Notices.*': ['gateway'],
   'packages.Packages.*': ['gateway'],
   'packages.Releases.*': ['gateway'],
   'packages.Search.*': ['gateway'],

@@ -1,5 +1,6 @@
 import type { Route } from '../routes.js';
 import { ACCOUNT_OPERATIONS } from './accounts.js';
+import { NOTICE_OPERATIONS } from './notices.js';
 import type { Operation, Operations } from './operation.js';
 import { PACKAGE_OPERATIONS } from './packages.js';
 import { SCHEMAS, type Schema } from './schemas.js';
@@ -9,6 +10,7 @@ const TABLES: Readonly<Record<string, Operations>> = {
   'Accounts, organizations and groups': ACCOUNT_OPERATIONS,
   Tokens: TOKEN_OPERATIONS,
   'Packages, files and labels': PACKAGE_OPERATIONS,
+  'Notices of channels': NOTICE_OPERATIONS,
 };
 
 export interface DescribedOperation extends Operation {
