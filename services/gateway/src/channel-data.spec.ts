@@ -149,6 +149,34 @@ describe('the files of a whole channel', () => {
     expect(channels.heard).toHaveLength(1);
   });
 
+  it('wait for each other when they are long, and for nobody when they are short', async () => {
+    const { channels, files } = await start();
+    for (let n = 10; n < 40; n++) channels.put(`a-${n}`, PUBLIC, '{}');
+    for (let n = 10; n < 40; n++) channels.put(`b-${n}`, OURS, '{}');
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const asked = (label: string) => channels.heard.filter((each) => each.label === label).length;
+    const read = (label: string, channel = channels.fact()) =>
+      files.read(channel, label, strangerView(), CHANNELDATA, 'plain');
+    const until = async (isSo: () => boolean) => {
+      while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+    };
+    channels.before = () => (asked('first') > 10 ? held : undefined);
+    const first = read('first');
+    await until(() => asked('first') > 10);
+    channels.before = () => undefined;
+    const second = read('second');
+    await until(() => asked('second') === 8);
+    for (const name of [...channels.packages.keys()]) if (name > 'a-12') channels.packages.delete(name);
+    expect(Object.keys(JSON.parse(String((await read('short')).bytes)).packages)).toHaveLength(3);
+    expect(asked('second')).toBe(8);
+    release();
+    await Promise.all([first, second]);
+    expect(asked('second')).toBeGreaterThan(8);
+  });
+
   it('have an ETag for each packing, which all unpack to the same', async () => {
     const { channels, files } = await start();
     channels.put('a', PUBLIC, '{"run_exports":{}}');

@@ -40,6 +40,13 @@ interface Known {
   readonly packed: Map<Packing, Promise<Uint8Array>>;
 }
 
+/** All pages of an answer. */
+interface ReadPages {
+  readonly entries: readonly ChannelDataEntry[];
+  readonly changed: ReadonlySet<string>;
+  readonly generation: number;
+}
+
 /** What is asked of: a channel as the reader's gateway knows it, and what of it the reader may see. */
 interface Ask {
   readonly channel: Channel;
@@ -58,6 +65,8 @@ const TOO_LARGE_MS = 60_000;
 const PAGE_MS = 20_000;
 const TRIES = 5;
 const MAX_WAITING = 20;
+// A page has 200 names, and half a megabyte at most.
+const SHORT_PAGES = 8;
 
 const packers: Readonly<Record<Exclude<Packing, 'plain'>, (bytes: Uint8Array) => Promise<Uint8Array>>> = {
   gzip: (bytes) => promisify(gzip)(bytes, { level: 6 }),
@@ -77,8 +86,8 @@ export class ChannelData {
   readonly #known: LRUCache<string, Known>;
   readonly #tooLarge = new LRUCache<string, true>({ max: 10_000, ttl: TOO_LARGE_MS });
   readonly #flights = new Map<string, Promise<Known>>();
-  // Files are put together from nothing one after the other: each takes memory while it is made.
-  #turn: Promise<unknown> = Promise.resolve();
+  // Long ones are read one after the other: each takes memory while it is made. Short ones do not wait for them.
+  #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
 
   constructor(ports: Pick<RolePorts, 'trust' | 'bus'>, limitBytes = LIMIT_BYTES) {
@@ -121,7 +130,7 @@ export class ChannelData {
   }
 
   #start(ask: Ask, known: Known | undefined): Promise<Known> {
-    const flight = (known === undefined ? this.#inTurn(() => this.#make(ask)) : this.#make(ask, known))
+    const flight = this.#make(ask, known)
       .then((made) => {
         this.#known.set(ask.key, made);
         return made;
@@ -131,9 +140,20 @@ export class ChannelData {
     return flight;
   }
 
-  async #make(ask: Ask, known?: Known): Promise<Known> {
+  async #make(ask: Ask, known: Known | undefined): Promise<Known> {
     if (this.#tooLarge.has(ask.key)) throw tooLarge(ask, this.#limitBytes);
-    const read = await this.#readPages(ask, known);
+    let leave: (() => void) | undefined;
+    try {
+      const read = await this.#readPages(ask, known, async () => {
+        leave ??= await this.#enter();
+      });
+      return this.#knownFrom(ask, known, read);
+    } finally {
+      leave?.();
+    }
+  }
+
+  #knownFrom(ask: Ask, known: Known | undefined, read: ReadPages): Known {
     const isSame = read.changed.size === 0 || isUntouched(read, known);
     if (known !== undefined && isSame) return { ...known, generation: read.generation };
     const entries = new Map([...(known?.entries ?? [])].filter(([name]) => !read.changed.has(name)));
@@ -144,11 +164,13 @@ export class ChannelData {
     return { generation: read.generation, entries, sizeBytes: sizeOf(entries), bytes, hash, packed: new Map() };
   }
 
-  async #readPages({ channel, label, view, file, audienceIds, ...ask }: Ask, known: Known | undefined) {
+  async #readPages(ask: Ask, known: Known | undefined, beforeMore: () => Promise<void>): Promise<ReadPages> {
+    const { channel, label, view, file, audienceIds } = ask;
     const entries: ChannelDataEntry[] = [];
     const changed = new Set<string>();
     let [generation, sizeBytes, after] = [-1, 0, ''];
-    do {
+    for (let pages = 0; ; pages++) {
+      if (pages === SHORT_PAGES) await beforeMore();
       const page: ChannelDataResponse = await this.#client[file.kind === 'channeldata' ? 'packages' : 'runExports'](
         {
           channelId: channel.id,
@@ -168,10 +190,10 @@ export class ChannelData {
         entries.push(entry);
         sizeBytes += entry.json.length;
       }
-      if (sizeBytes > this.#limitBytes) throw this.#refuse({ channel, label, view, file, audienceIds, ...ask });
+      if (sizeBytes > this.#limitBytes) throw this.#refuse(ask);
+      if (page.next === '') return { entries, changed, generation };
       after = page.next;
-    } while (after !== '');
-    return { entries, changed, generation };
+    }
   }
 
   #refuse(ask: Ask): Fault {
@@ -179,21 +201,25 @@ export class ChannelData {
     return tooLarge(ask, this.#limitBytes);
   }
 
-  async #inTurn<T>(make: () => Promise<T>): Promise<T> {
+  /** Waits for those before. Gives what lets the next one in. */
+  async #enter(): Promise<() => void> {
     if (this.#waiting >= MAX_WAITING) {
       throw new Fault('unavailable', 'Too many files of this kind are being put together. Try again in a moment.');
     }
-    this.#waiting += 1;
-    const turn = this.#turn.then(make, make);
-    this.#turn = turn.catch(() => undefined);
-    return turn.finally(() => {
-      this.#waiting -= 1;
+    const before = this.#turn;
+    let leave = (): void => undefined;
+    this.#turn = new Promise((resolve) => {
+      leave = resolve;
     });
+    this.#waiting += 1;
+    await before;
+    this.#waiting -= 1;
+    return leave;
   }
 }
 
 /** True if nothing of what changed is shown now, or was. */
-function isUntouched(read: { entries: readonly unknown[]; changed: ReadonlySet<string> }, known?: Known): boolean {
+function isUntouched(read: ReadPages, known: Known | undefined): boolean {
   return read.entries.length === 0 && ![...read.changed].some((name) => known?.entries.has(name) === true);
 }
 
