@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Invalidations, Views } from '@vivarium/contracts/gen/vivarium/authz/v1/views_pb';
 import { InvalidationSchema } from '@vivarium/contracts/gen/vivarium/common/v1/invalidations_pb';
@@ -95,6 +96,30 @@ describe('what a gateway remembers of a caller', () => {
     teachStanding(true, 1n);
     for (let round = 0; round < 3; round++) expect(await statusOf(token)).toBe(200);
     expect(gateway.others.heardOf(Callers, 'whoIs')).toHaveLength(3);
+  });
+
+  it('gives a token with two uses two artifacts, and of the third no byte', async () => {
+    const bytes = Buffer.from('the bytes of an artifact');
+    await gateway.blobs.put('blobs/lamp', bytes);
+    gateway.others.teach(Files, 'at', async () => ({
+      found: true,
+      blobKey: 'blobs/lamp',
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      sizeBytes: BigInt(bytes.byteLength),
+    }));
+    let left = 2;
+    gateway.others.teach(Callers, 'use', async ({ tokenId }) => {
+      if (tokenId !== 'limited' || left === 0) throw new Fault('unauthenticated', 'This token is used up.');
+      left -= 1;
+      return { remaining: BigInt(left) };
+    });
+    const token = gateway.token({ ...ALICE, credentialId: 'limited', limitedUses: true });
+    const answers: string[] = [];
+    for (const at of ['noarch/lamp-1-0.conda', 'linux-64/lamp-1-0.tar.bz2', 'noarch/lamp-1-0.conda']) {
+      const { status, text } = await gateway.ask(`/t/${token}/alice/${at}`);
+      answers.push(`${status} ${status === 200 ? text : ''}`);
+    }
+    expect(answers).toEqual([`200 ${bytes}`, `200 ${bytes}`, '401 ']);
   });
 
   it('is not what was read before a change, neither for who waited nor for who asks then', async () => {
