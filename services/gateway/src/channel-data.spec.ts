@@ -202,7 +202,7 @@ describe('the files of a whole channel', () => {
     for (let n = 0; n < 20; n++) channels.put(`big-${n}`, OURS, `{"summary":"${'x'.repeat(500)}"}`);
     await expect(read(member('ann'))).rejects.toMatchObject({
       code: 'not_found',
-      message: expect.stringMatching(/^channeldata\.json of acme would be larger than/),
+      message: expect.stringMatching(/^channeldata\.json of acme is not made: it would have more than/),
     });
     const asked = channels.heard.length;
     expect(asked).toBeLessThan(6);

@@ -27,12 +27,15 @@ export interface Packed {
   readonly bytes: Uint8Array;
 }
 
+/** What of an entry is kept: there may be a million. */
+type Entry = Pick<ChannelDataEntry, 'name' | 'filename' | 'json' | 'subdirs'>;
+
 /** A file as all who see the same see it, and what it was put together from. */
 interface Known {
   /** The channel's, at which it was read; it may hold younger things too. */
   readonly generation: number;
   /** Name → its entries. */
-  readonly entries: ReadonlyMap<string, readonly ChannelDataEntry[]>;
+  readonly entries: ReadonlyMap<string, readonly Entry[]>;
   readonly sizeBytes: number;
   readonly bytes: Uint8Array;
   readonly hash: string;
@@ -42,7 +45,7 @@ interface Known {
 
 /** All pages of an answer. */
 interface ReadPages {
-  readonly entries: readonly ChannelDataEntry[];
+  readonly entries: readonly Entry[];
   readonly changed: ReadonlySet<string>;
   readonly generation: number;
 }
@@ -61,12 +64,15 @@ interface Ask {
 const LIMIT_BYTES = 48 * 2 ** 20;
 // The largest file fits, as text, bytes and compressed; the memory of indexes and artifacts is another.
 const KEPT_BYTES = 160 * 2 ** 20;
+const MAX_ENTRIES = 500_000;
 const TOO_LARGE_MS = 60_000;
 const PAGE_MS = 20_000;
 const TRIES = 5;
 const MAX_WAITING = 20;
 // A page has 200 names, and half a megabyte at most.
 const SHORT_PAGES = 8;
+
+const NOWHERE: string[] = [];
 
 const packers: Readonly<Record<Exclude<Packing, 'plain'>, (bytes: Uint8Array) => Promise<Uint8Array>>> = {
   gzip: (bytes) => promisify(gzip)(bytes, { level: 6 }),
@@ -77,7 +83,8 @@ const packers: Readonly<Record<Exclude<Packing, 'plain'>, (bytes: Uint8Array) =>
  * Files of a whole channel, put together from what packages tells, for all whose audiences are the same. One that is known
  * counts while it is not older than the channel is known to be, which is a matter of leases and floors; then the names that
  * changed since are asked for, and no others, so that a change of what a reader does not see costs nothing that the reader
- * could measure but the question itself. Throws Fault('not_found') for a file above 48 MB.
+ * could measure but the question itself. Throws Fault('not_found') for a file above 48 MB
+ * or half a million entries.
  */
 export class ChannelData {
   readonly #ports: Pick<RolePorts, 'trust' | 'bus'>;
@@ -96,8 +103,7 @@ export class ChannelData {
     this.#limitBytes = limitBytes;
     this.#known = new LRUCache({
       maxSize: KEPT_BYTES,
-      sizeCalculation: ({ sizeBytes, bytes, entries }) =>
-        Math.ceil(sizeBytes + 1.25 * bytes.byteLength + 200 * entries.size + 500),
+      sizeCalculation: keptBytesOf,
     });
   }
 
@@ -161,12 +167,17 @@ export class ChannelData {
     const bytes = compose(ask.file, [...entries.values()].flat());
     if (bytes.byteLength > this.#limitBytes) throw this.#refuse(ask);
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 40);
-    return { generation: read.generation, entries, sizeBytes: sizeOf(entries), bytes, hash, packed: new Map() };
+    const made = { generation: read.generation, entries, sizeBytes: sizeOf(entries), bytes, hash, packed: new Map() };
+    // What cannot be kept would be read anew for each reader.
+    if (keptBytesOf(made) > KEPT_BYTES) throw this.#refuse(ask);
+    return made;
   }
 
   async #readPages(ask: Ask, known: Known | undefined, beforeMore: () => Promise<void>): Promise<ReadPages> {
     const { channel, label, view, file, audienceIds } = ask;
-    const entries: ChannelDataEntry[] = [];
+    const entries: Entry[] = [];
+    // Most artifacts of a channel have the same run exports: none.
+    const texts = new Map<string, string>();
     const changed = new Set<string>();
     let [generation, sizeBytes, after] = [-1, 0, ''];
     for (let pages = 0; ; pages++) {
@@ -187,10 +198,10 @@ export class ChannelData {
       if (generation < 0) generation = Number(page.generation);
       for (const name of page.changed) changed.add(name);
       for (const entry of page.entries) {
-        entries.push(entry);
+        entries.push(leanOf(entry, texts));
         sizeBytes += entry.json.length;
       }
-      if (sizeBytes > this.#limitBytes) throw this.#refuse(ask);
+      if (sizeBytes > this.#limitBytes || entries.length > MAX_ENTRIES) throw this.#refuse(ask);
       if (page.next === '') return { entries, changed, generation };
       after = page.next;
     }
@@ -223,7 +234,7 @@ function isUntouched(read: ReadPages, known: Known | undefined): boolean {
   return read.entries.length === 0 && ![...read.changed].some((name) => known?.entries.has(name) === true);
 }
 
-function compose(file: ChannelFile, entries: readonly ChannelDataEntry[]): Buffer {
+function compose(file: ChannelFile, entries: readonly Entry[]): Buffer {
   if (file.kind === 'run-exports') {
     return composeRunExports(
       file.subdir,
@@ -236,9 +247,21 @@ function compose(file: ChannelFile, entries: readonly ChannelDataEntry[]): Buffe
   );
 }
 
-function sizeOf(entries: ReadonlyMap<string, readonly ChannelDataEntry[]>): number {
+function leanOf({ name, filename, json, subdirs }: ChannelDataEntry, texts: Map<string, string>): Entry {
+  const known = texts.get(json) ?? json;
+  // Long ones are hardly ever alike.
+  if (json.length < 100) texts.set(known, known);
+  return { name, filename, json: known, subdirs: subdirs.length === 0 ? NOWHERE : subdirs };
+}
+
+/** What it takes of memory, about, compressed too. */
+function keptBytesOf({ sizeBytes, bytes, entries }: Known): number {
+  return Math.ceil(sizeBytes + 1.25 * bytes.byteLength + 200 * entries.size + 500);
+}
+
+function sizeOf(entries: ReadonlyMap<string, readonly Entry[]>): number {
   let total = 0;
-  for (const list of entries.values()) for (const { json } of list) total += json.length + 100;
+  for (const list of entries.values()) for (const { json } of list) total += json.length + 200;
   return total;
 }
 
@@ -247,6 +270,6 @@ function tooLarge({ channel, file }: Ask, limitBytes: number): Fault {
   const instead = file.kind === 'channeldata' ? 'the repodata of its subdirs' : 'the shards of the subdir';
   return new Fault(
     'not_found',
-    `${name} of ${channel.login} would be larger than ${Math.floor(limitBytes / 2 ** 20)} MB and is not made. Read ${instead} instead.`,
+    `${name} of ${channel.login} is not made: it would have more than ${Math.floor(limitBytes / 2 ** 20)} MB, or ${MAX_ENTRIES} entries. Read ${instead} instead.`,
   );
 }
