@@ -103,7 +103,9 @@ export class CommitUpload extends CrashUpload {
   }
 
   async #commit(): Promise<string> {
-    const { index: _, ...told } = (await this.owner.publisher.commit(this.file, this.#given)).json<{ index: string }>();
+    const answer = await this.owner.publisher.commit(this.file, this.#given);
+    // Neither is a part of what was uploaded: readers of the file are counted meanwhile.
+    const { index: _, ndownloads: __, ...told } = answer.json<{ index: string; ndownloads: number }>();
     return JSON.stringify(told);
   }
 
