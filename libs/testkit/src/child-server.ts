@@ -15,6 +15,8 @@ export interface ChildPlan<Address> {
   prepare(folder: string, port: number): Promise<readonly [command: string, ...parameters: string[]]>;
   /** Resolves to the address once the server answers; rejects while it does not. */
   probe(folder: string, port: number): Promise<Address>;
+  /** Beside this process's own: secrets belong here, since anybody on the machine may read a command line. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly stopSignal?: 'SIGTERM' | 'SIGINT';
 }
 
@@ -53,6 +55,7 @@ async function tryToStart<Address>(plan: ChildPlan<Address>): Promise<ChildServe
     const signal = plan.stopSignal ?? 'SIGTERM';
     child = spawn(process.execPath, [script, folder, signal, command, ...parameters], {
       stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, ...plan.env },
     });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });

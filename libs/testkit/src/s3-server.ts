@@ -46,11 +46,11 @@ export const startS3: ServerSources = {
     const bucket = newBucketName();
     const server = await startChild({
       name: 's3',
+      env: { ROOT_ACCESS_KEY_ID: keys.keyId, ROOT_SECRET_ACCESS_KEY: keys.secret },
       async prepare(folder, port) {
         const root = join(folder, 'buckets');
         await mkdir(root);
-        const keyFlags = ['--access', keys.keyId, '--secret', keys.secret, '--region', keys.region];
-        return [program, '--port', `127.0.0.1:${port}`, ...keyFlags, 'posix', root];
+        return [program, '--port', `127.0.0.1:${port}`, '--region', keys.region, 'posix', root];
       },
       async probe(_folder, port) {
         const account = { ...keys, endpoint: `http://127.0.0.1:${port}` };
