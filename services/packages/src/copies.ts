@@ -19,7 +19,7 @@ import { lockChannels } from './next-generation.js';
 import type { PackagesPorts } from './ports.js';
 import { Readability } from './readability.js';
 
-const MODES = { [Mode.PLAIN]: 'plain', [Mode.REPLACE]: 'replace', [Mode.UPDATE]: 'update' } as const;
+const MODES = { [Mode.UNSPECIFIED]: 'plain', [Mode.REPLACE]: 'replace', [Mode.UPDATE]: 'update' } as const;
 
 @Serves(CopiesContract)
 export class Copies implements HandlerOf<typeof CopiesContract> {

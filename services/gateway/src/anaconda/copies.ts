@@ -28,7 +28,7 @@ export class Copies {
   @Post()
   @HttpCode(200)
   copyRelease(@Req() request: IncomingMessage, @Param() params: ReleaseParams) {
-    return this.#copy(request, { ...releaseIn(params), basename: '' }, Mode.PLAIN);
+    return this.#copy(request, { ...releaseIn(params), basename: '' }, Mode.UNSPECIFIED);
   }
 
   @Put()
@@ -44,7 +44,7 @@ export class Copies {
   @Post('*basename')
   @HttpCode(200)
   copyFile(@Req() request: IncomingMessage, @Param() params: FileParams) {
-    return this.#copy(request, fileIn(params), Mode.PLAIN);
+    return this.#copy(request, fileIn(params), Mode.UNSPECIFIED);
   }
 
   @Put('*basename')

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/packages/v1/copies.proto.
  */
 export const file_vivarium_packages_v1_copies: GenFile = /*@__PURE__*/
-  fileDesc("CiF2aXZhcml1bS9wYWNrYWdlcy92MS9jb3BpZXMucHJvdG8SFHZpdmFyaXVtLnBhY2thZ2VzLnYxIrYBCgtDb3B5UmVxdWVzdBIPCgdjaGFubmVsGAEgASgJEg8KB3BhY2thZ2UYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIQCghiYXNlbmFtZRgEIAEoCRISCgpmcm9tX2xhYmVsGAUgASgJEhIKCnRvX2NoYW5uZWwYBiABKAkSEAoIdG9fbGFiZWwYByABKAkSKAoEbW9kZRgIIAEoDjIaLnZpdmFyaXVtLnBhY2thZ2VzLnYxLk1vZGUiSwoMQ29weVJlc3BvbnNlEikKBWZpbGVzGAEgAygLMhoudml2YXJpdW0ucGFja2FnZXMudjEuRmlsZRIQCghyZWFkYWJsZRgCIAEoCCo5CgRNb2RlEg4KCk1PREVfUExBSU4QABIQCgxNT0RFX1JFUExBQ0UQARIPCgtNT0RFX1VQREFURRACMlcKBkNvcGllcxJNCgRDb3B5EiEudml2YXJpdW0ucGFja2FnZXMudjEuQ29weVJlcXVlc3QaIi52aXZhcml1bS5wYWNrYWdlcy52MS5Db3B5UmVzcG9uc2ViBnByb3RvMw", [file_vivarium_packages_v1_packages]);
+  fileDesc("CiF2aXZhcml1bS9wYWNrYWdlcy92MS9jb3BpZXMucHJvdG8SFHZpdmFyaXVtLnBhY2thZ2VzLnYxIrYBCgtDb3B5UmVxdWVzdBIPCgdjaGFubmVsGAEgASgJEg8KB3BhY2thZ2UYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIQCghiYXNlbmFtZRgEIAEoCRISCgpmcm9tX2xhYmVsGAUgASgJEhIKCnRvX2NoYW5uZWwYBiABKAkSEAoIdG9fbGFiZWwYByABKAkSKAoEbW9kZRgIIAEoDjIaLnZpdmFyaXVtLnBhY2thZ2VzLnYxLk1vZGUiSwoMQ29weVJlc3BvbnNlEikKBWZpbGVzGAEgAygLMhoudml2YXJpdW0ucGFja2FnZXMudjEuRmlsZRIQCghyZWFkYWJsZRgCIAEoCCo/CgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIQCgxNT0RFX1JFUExBQ0UQARIPCgtNT0RFX1VQREFURRACMlcKBkNvcGllcxJNCgRDb3B5EiEudml2YXJpdW0ucGFja2FnZXMudjEuQ29weVJlcXVlc3QaIi52aXZhcml1bS5wYWNrYWdlcy52MS5Db3B5UmVzcG9uc2ViBnByb3RvMw", [file_vivarium_packages_v1_packages]);
 
 /**
  * @generated from message vivarium.packages.v1.CopyRequest
@@ -103,9 +103,11 @@ export const CopyResponseSchema: GenMessage<CopyResponse> = /*@__PURE__*/
  */
 export enum Mode {
   /**
-   * @generated from enum value: MODE_PLAIN = 0;
+   * Nothing: a conflict.
+   *
+   * @generated from enum value: MODE_UNSPECIFIED = 0;
    */
-  PLAIN = 0,
+  UNSPECIFIED = 0,
 
   /**
    * @generated from enum value: MODE_REPLACE = 1;
