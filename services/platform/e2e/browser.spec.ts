@@ -42,6 +42,7 @@ suite('what a publisher made, in a browser of somebody who is signed in', () => 
   let routes: readonly Route[];
   let place: Place;
   let session: string;
+  let noticeId: string;
   /** Basename → what it was made of. */
   const uploads = new Map<string, Uint8Array>();
 
@@ -107,6 +108,13 @@ suite('what a publisher made, in a browser of somebody who is signed in', () => 
     await alice.expectCall(201, 'POST', '/organizations', { login: 'armory', name: words.slice(0, 100) });
     await alice.call('POST', '/group/armory/crew', { perms: 'read' });
     await alice.call('PUT', '/group/armory/crew/members/alice');
+    const notice = {
+      message: words.slice(0, 600),
+      level: 'info',
+      expires_at: new Date(Date.now() + 86_400_000).toISOString(),
+    };
+    noticeId = (await alice.expectCall(201, 'POST', '/alice/notices', notice)).json<{ id: string }>().id;
+    await alice.expectCall(200, 'POST', `/alice/notices/${noticeId}/publish`);
     const shards = await shardsOf(`${condaBase({ product, channel: 'alice' })}/noarch`);
     const shard = shards.get('armed')?.split('/').at(-1)?.split('.')[0] ?? '';
     return { channel: 'alice', organization: 'armory', package: 'armed', sha256: python.sha256, shard };
@@ -132,6 +140,7 @@ suite('what a publisher made, in a browser of somebody who is signed in', () => 
       ':login': [where.channel],
       ':organization': ['armory'],
       ':group': ['crew'],
+      ':id': [noticeId],
       '*label': ['main'],
       ':package': [where.package],
       ':version': ['1.0'],
