@@ -105,8 +105,8 @@ function learn(step: Step, answered: Answered): void {
       .reduce<unknown>((from, part) => (from as Record<string, unknown>)[part], answered.json());
     learned.set(name, String(value));
     if (name === 'last') authorizations.last = { Authorization: `token ${value}` };
-    // Of the address of an upload only its end is a secret.
-    if (SECRET.has(name)) secrets.keep(`learned ${name}`, String(value).split('/').at(-1) ?? '');
+    // Of the address of an upload only its end is a secret, which is the proof behind the number of the stage.
+    if (SECRET.has(name)) secrets.keep(`learned ${name}`, String(value).replace(/^.*\/[0-9a-f]{32}-/, ''));
   }
   const cookie = answered.headers['set-cookie']?.[0]?.split(';')[0];
   if (cookie !== undefined) authorizations.cookie = { Cookie: secrets.keep('session of the walk', cookie) };
