@@ -3,7 +3,7 @@ import { decide } from '@vivarium/access/decide';
 import { addAudit } from '@vivarium/audit/audit';
 import { Fault } from '@vivarium/fault/fault';
 import { type Actor, isReadable, type Reader, readablePackage } from './actor.js';
-import { requireUnlocked } from './labels.js';
+import { addLabels, requireUnlocked } from './labels.js';
 import { nextGeneration } from './next-generation.js';
 import { findPackage, type PackageRow, readPackagesById } from './package-row.js';
 import type { PackagesPorts } from './ports.js';
@@ -160,15 +160,9 @@ async function readFound(tx: Tx, where: string, values: readonly unknown[]): Pro
 }
 
 async function attach(tx: Tx, channelId: string, label: string, files: readonly Found[]): Promise<readonly Found[]> {
-  await ask(tx, 'INSERT INTO labels (channel_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING', [channelId, label]);
-  const added = await ask<{ id: string }>(
-    tx,
-    `INSERT INTO file_labels (file_id, channel_id, label) SELECT id, $2, $3 FROM unnest($1::text[]) AS given (id)
-     ON CONFLICT DO NOTHING RETURNING file_id AS id`,
-    [files.map(({ id }) => id), channelId, label],
-  );
-  const ids = new Set(added.map(({ id }) => id));
-  return files.filter(({ id }) => ids.has(id));
+  const fileIds = files.map(({ id }) => id);
+  const changed = new Set(await addLabels(tx, channelId, fileIds, [label]));
+  return files.filter(({ id }) => changed.has(id));
 }
 
 /** The generation that shows the change, or the one of now if nothing changed. */

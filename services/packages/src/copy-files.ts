@@ -105,8 +105,8 @@ async function filesToCopy(tx: Tx, source: Actor, asked: CopyAsk) {
 async function labelHere(tx: Tx, target: Actor, row: PackageRow, files: readonly FileRow[], asked: CopyAsk) {
   for (const file of files) {
     requireUpload(target, row, askOf(file, row, asked));
-    const added = await addLabels(tx, target.channel.id, file.id, [asked.to]);
-    if (added === 0 && asked.mode === 'plain') throw taken(target, file, `has the label ${asked.to} already`);
+    const added = await addLabels(tx, target.channel.id, [file.id], [asked.to]);
+    if (added.length === 0 && asked.mode === 'plain') throw taken(target, file, `has the label ${asked.to} already`);
   }
   return { fileIds: files.map(({ id }) => id), places: [{ row, made: false }], entered: 0 };
 }
@@ -128,7 +128,7 @@ async function copyAcross(
     const taker = await findTaken(tx, target, release, file);
     if (taker !== undefined && asked.mode === 'plain') throw taken(target, file, 'exists there');
     if (taker !== undefined && (asked.mode === 'update' || taker.sha256 === file.sha256)) {
-      await addLabels(tx, target.channel.id, taker.id, [asked.to]);
+      await addLabels(tx, target.channel.id, [taker.id], [asked.to]);
       fileIds.push(taker.id);
       continue;
     }
@@ -139,7 +139,7 @@ async function copyAcross(
     fileIds.push(
       await insertCopy(tx, ports, target, { file, packageId: place.row.id, releaseId: release.id, at: entered }),
     );
-    await addLabels(tx, target.channel.id, fileIds.at(-1) ?? '', [asked.to]);
+    await addLabels(tx, target.channel.id, [fileIds.at(-1) ?? ''], [asked.to]);
     entered += 1;
   }
   return { fileIds, places: [...places.values()], entered };

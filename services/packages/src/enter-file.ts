@@ -113,8 +113,8 @@ async function enterFile(
     );
   }
   if (existing !== undefined && known !== undefined) {
-    const added = await addLabels(tx, channel.id, existing.id, stage.labels);
-    if (added === 0) return { fileId: existing.id, generation: channel.generation, created: false };
+    const added = await addLabels(tx, channel.id, [existing.id], stage.labels);
+    if (added.length === 0) return { fileId: existing.id, generation: channel.generation, created: false };
     const generation = await nextGeneration(tx, ports.invalidations, channel.id, changeOf(known, file));
     return { fileId: existing.id, generation, created: false };
   }
@@ -155,7 +155,7 @@ async function enterFile(
       file.about === null ? null : JSON.stringify(file.about),
     ],
   );
-  await addLabels(tx, channel.id, fileId, stage.labels);
+  await addLabels(tx, channel.id, [fileId], stage.labels);
   return { fileId, generation, created: true };
 }
 

@@ -1,3 +1,4 @@
+import { Fault } from '@vivarium/fault/fault';
 import type { FileMessage } from './messages.js';
 import { ask, type Queryable } from './query.js';
 
@@ -78,19 +79,28 @@ export async function readLabelledFiles(
   return { files: page, more: more || rows.length === limit };
 }
 
-/** Files of a release that carry a label, or the one of this basename among them. By files_release. */
-export function readLabelledOfRelease(
+/**
+ * Files of a release that carry a label, or the one of this basename among them. Throws Fault('too_large') for more than a
+ * thousand: some of them would be no answer. By files_release.
+ */
+export async function readLabelledOfRelease(
   db: Queryable,
   releaseId: string,
   label: string,
   basename: string,
 ): Promise<readonly FileRow[]> {
-  return ask<FileRow>(
+  const limit = 1_000;
+  const rows = await ask<FileRow>(
     db,
     `${SELECT} f.release_id = $1 AND ($3 = '' OR f.basename = $3)
        AND EXISTS (SELECT 1 FROM file_labels fl WHERE fl.file_id = f.id AND fl.label = $2)
-     ORDER BY f.id LIMIT 1000`,
+     ORDER BY f.id LIMIT ${limit + 1}`,
     [releaseId, label, basename],
+  );
+  if (rows.length <= limit) return rows;
+  throw new Fault(
+    'too_large',
+    `The release has more than ${limit} files with the label ${label}: name one file at a time.`,
   );
 }
 

@@ -108,6 +108,26 @@ describe('labels', () => {
     expect(changed.names).toEqual(expect.arrayContaining(['closed', 'open']));
   });
 
+  it('are at most a hundred of one file, as in an upload', async () => {
+    await running.upload(
+      ann,
+      conda(
+        'ann',
+        'full',
+        '1.0',
+        Array.from({ length: 100 }, (_, at) => `l${at}`),
+      ),
+    );
+    const labels = await running.labels(ann);
+    const before = await generationOf('ann');
+    await expect(labels.add({ channel: 'ann', label: 'more', package: 'full' })).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringContaining('more than 100 labels'),
+    });
+    expect([await generationOf('ann'), (await labelsSeen(ann, 'ann')).more]).toEqual([before, undefined]);
+    await (await running.packages(ann)).delete({ channel: 'ann', name: 'full' });
+  });
+
   it('are copied to another label', async () => {
     const labels = await running.labels(ann);
     expect((await labels.copy({ channel: 'ann', label: 'main', to: 'Prod' })).files).toBeGreaterThanOrEqual(3n);

@@ -6,6 +6,7 @@ import { Fault } from '@vivarium/fault/fault';
 import { parseDistributionFilename } from '@vivarium/pypi/filename';
 import { normalizeProjectName } from '@vivarium/pypi/name';
 import { isPep440, versionsEqual } from '@vivarium/pypi/version';
+import { LABELS_LIMIT } from './labels.js';
 import { parsePackageName, parseVersion } from './names.js';
 
 /** What a client says that it is going to upload, in one spelling. */
@@ -18,7 +19,6 @@ export interface UploadPath {
   readonly subdir: string | undefined;
 }
 
-const LABELS_LIMIT = 100;
 const PLAIN_BASENAME = /^[A-Za-z0-9_][A-Za-z0-9 ._+!~=@,()-]{0,254}$/;
 
 /** Throws Fault('invalid') unless the text is a kind of file. */
