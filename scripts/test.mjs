@@ -7,6 +7,7 @@
 // VIVARIUM_SKIPS     file to which suites append a line for what they could not run. Default: skips.txt in that folder.
 // Arguments go to Jest: a path, -t NAME, …
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from './build.mjs';
 import { ensureInstalled } from './install.mjs';
@@ -17,8 +18,17 @@ const JEST = ['--disable-warning=ExperimentalWarning', '--experimental-vm-module
 const SUITES_FLAG = '--suites=';
 // What a driver may still hold open must not keep a finished run from ending; each product and server has its own watchdog.
 const FORCE_EXIT = ['--forceExit'];
+// A cluster of PostgreSQL is made once a run, by the first test that needs one, and copied by all others.
+const POSTGRES_TEMPLATE = join(tmpdir(), `vivarium-postgres-template-${process.pid}`);
 const SUITES = {
-  unit: { folder: 'libs', select: 'unit', target: 'all', flags: FORCE_EXIT, timeoutMs: 16 * 60_000 },
+  unit: {
+    folder: 'libs',
+    select: 'unit',
+    target: 'all',
+    // Jest would leave one of two cores idle.
+    flags: ['--maxWorkers=100%', ...FORCE_EXIT],
+    timeoutMs: 16 * 60_000,
+  },
   // These start the product itself, and two cores carry one of it.
   e2e: {
     folder: 'services/platform/e2e',
@@ -55,7 +65,11 @@ await runScript(async () => {
   await ensureInstalled(repositoryRoot, 'dev');
   await build(repositoryRoot);
   let exitCode = 0;
-  for (const [name, suite] of suites) exitCode = Math.max(exitCode, await runSuite(name, suite, results, skips));
+  try {
+    for (const [name, suite] of suites) exitCode = Math.max(exitCode, await runSuite(name, suite, results, skips));
+  } finally {
+    rmSync(POSTGRES_TEMPLATE, { recursive: true, force: true });
+  }
   reportSkips(skips);
   return exitCode;
 });
@@ -84,7 +98,12 @@ async function runSuite(name, { folder, select, target, flags, timeoutMs }, resu
   // With arguments, one suite may well hold nothing of what was asked for.
   const optional = args.length > 0 ? ['--passWithNoTests'] : [];
   return launch(repositoryRoot, [...JEST, ...flags, ...optional, '--json', `--outputFile=${output}`, ...args], {
-    env: { VIVARIUM_SUITE: select, VIVARIUM_TARGET: target, VIVARIUM_SKIPS: skips },
+    env: {
+      VIVARIUM_SUITE: select,
+      VIVARIUM_TARGET: target,
+      VIVARIUM_SKIPS: skips,
+      VIVARIUM_POSTGRES_TEMPLATE: POSTGRES_TEMPLATE,
+    },
     timeoutMs,
   });
 }

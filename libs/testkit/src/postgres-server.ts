@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '@vivarium/db/embedded';
+import { putEmptyCluster } from '@vivarium/db/temporary';
 import pg from 'pg';
 import type { Outage, ServerSources } from './test-server.js';
 
@@ -33,6 +34,7 @@ export const startPostgres: ServerSources = {
     const said: string[] = [];
     try {
       const log = (line: string): void => void said.push(line);
+      await putEmptyCluster(folder);
       let server = await startEmbeddedPostgres({ dataDir: folder, log });
       const stop = async () => {
         await server.stop();

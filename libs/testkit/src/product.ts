@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { putEmptyCluster } from '@vivarium/db/temporary';
 import { type ClientOptions, type ClientResult, runClient } from './clients.js';
 import { type NatsWithUsers, natsUrlAs, startNatsWithUsers } from './nats-users.js';
 import { type Exit, type ProcessPlan, ProductProcess, productCommand } from './product-process.js';
@@ -104,6 +105,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       for (const kind of SERVERS) servers[kind] ??= await startServer(kind);
     }
     const addresses: Environment = Object.assign({}, ...Object.values(servers).map(({ env }) => env));
+    if (target === 'all' && options.env?.DATA_DIR === undefined) await putEmptyCluster(join(folder, 'data'));
     const common = commonEnvironment(folder, options, { ...addresses, ...(await options.between?.(addresses)) });
     const natsUrl = natsUrlsOf(common.NATS_URL ?? '', nats?.passwords ?? {});
     const plans = await (target === 'all' ? planAll(common, options) : planServices(common, options, natsUrl));

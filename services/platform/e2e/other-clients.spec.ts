@@ -178,6 +178,7 @@ describe('notices of a channel', () => {
   });
 
   it('are as hidden as their channel', async () => {
+    await alice.createPackage('swift', { isPrivate: true });
     await alice.expectCall(200, 'PUT', '/packages/alice/default-visibility', { visibility: 'private' });
     await alice.setVisibility('swift', 'private');
     const [hidden, missing] = await Promise.all(

@@ -186,12 +186,16 @@ describe('a check of a Python index', () => {
         await sleep(15);
       }
     })();
-    for (let round = 0; round < 15; round++) {
-      const { differences } = await (await stage.upkeep()).check({ channelId: 'busy' });
-      expect(differences.map(({ what }) => what)).toEqual([]);
+    const end = performance.now() + 15_000;
+    try {
+      for (let round = 0; round < 15 && (round < 3 || performance.now() < end); round++) {
+        const { differences } = await (await stage.upkeep()).check({ channelId: 'busy' });
+        expect(differences.map(({ what }) => what)).toEqual([]);
+      }
+    } finally {
+      isDone = true;
+      await publishing;
     }
-    isDone = true;
-    await publishing;
     expect(published).toBeGreaterThan(20);
     expect(await find('busy')).toEqual([]);
     await service.stop();
