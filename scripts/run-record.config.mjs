@@ -1,5 +1,6 @@
 // Before the first spec of a run: a place for the record of the run, and a receiver of traces whose address the products
-// get. The record holds secrets of the run's own products, which end with it; so does the record.
+// get. The record holds secrets of the run's own products, which end with it; so does the record, unless VIVARIUM_RECORD
+// names the one of whoever started this run.
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -7,14 +8,15 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 
 export default async function begin() {
-  const folder = mkdtempSync(join(tmpdir(), 'vivarium-record-'));
+  const given = process.env.VIVARIUM_RECORD ?? '';
+  const folder = given === '' ? mkdtempSync(join(tmpdir(), 'vivarium-record-')) : given;
   const spans = new Spans(join(folder, 'spans.ndjson'));
   process.env.VIVARIUM_RECORD = folder;
   process.env.VIVARIUM_RECORD_SPANS = await spans.listen();
   // For the other end of the run, which is in the same process.
   globalThis.endVivariumRecord = async () => {
     await spans.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (given === '') rmSync(folder, { recursive: true, force: true });
   };
 }
 

@@ -6,7 +6,7 @@
 // VIVARIUM_RESULTS   folder for the results in JSON, one file a suite. Default: .cache/results.
 // VIVARIUM_SKIPS     file to which suites append a line for what they could not run. Default: skips.txt in that folder.
 // Arguments go to Jest: a path, -t NAME, …
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from './build.mjs';
@@ -20,30 +20,18 @@ const SUITES_FLAG = '--suites=';
 const FORCE_EXIT = ['--forceExit'];
 // A cluster of PostgreSQL is made once a run, by the first test that needs one, and copied by all others.
 const POSTGRES_TEMPLATE = join(tmpdir(), `vivarium-postgres-template-${process.pid}`);
+// Left alone, Jest would use one of two cores. A product starts in seven processes, and much of a test is waiting.
+const TWO_WORKERS = ['--maxWorkers=2', ...FORCE_EXIT];
 const SUITES = {
   unit: {
     folder: 'libs',
     select: 'unit',
     target: 'all',
-    // Jest would leave one of two cores idle.
-    flags: ['--maxWorkers=100%', ...FORCE_EXIT],
+    flags: TWO_WORKERS,
     timeoutMs: 16 * 60_000,
   },
-  // These start the product itself, and two cores carry one of it.
-  e2e: {
-    folder: 'services/platform/e2e',
-    select: 'e2e',
-    target: 'all',
-    flags: ['--runInBand', ...FORCE_EXIT],
-    timeoutMs: 15 * 60_000,
-  },
-  'e2e:services': {
-    folder: 'services/platform/e2e',
-    select: 'e2e',
-    target: 'services',
-    flags: ['--runInBand', ...FORCE_EXIT],
-    timeoutMs: 24 * 60_000,
-  },
+  e2e: { ...endToEnd('all'), timeoutMs: 15 * 60_000 },
+  'e2e:services': { ...endToEnd('services'), timeoutMs: 24 * 60_000 },
   long: {
     folder: 'services/platform/long',
     select: 'long',
@@ -52,6 +40,10 @@ const SUITES = {
     timeoutMs: 120 * 60_000,
   },
 };
+
+function endToEnd(target) {
+  return { folder: 'services/platform/e2e', select: 'e2e', target, flags: TWO_WORKERS, last: 'whole-run' };
+}
 
 await runScript(async () => {
   const suites = suiteNames()
@@ -87,20 +79,42 @@ function suiteNamed(name) {
   return suite;
 }
 
-async function runSuite(name, { folder, select, target, flags, timeoutMs }, results, skips) {
-  const output = join(results, `${name.replace(':', '-')}.json`);
-  rmSync(output, { force: true });
-  if (!hasSpecs(join(repositoryRoot, folder))) {
-    console.log(`${name}: no tests in ${folder}.`);
+async function runSuite(name, suite, results, skips) {
+  if (!hasSpecs(join(repositoryRoot, suite.folder))) {
+    console.log(`${name}: no tests in ${suite.folder}.`);
     return 0;
   }
   const args = process.argv.slice(2).filter((arg) => !arg.startsWith(SUITES_FLAG));
+  const output = join(results, name.replace(':', '-'));
+  const { last } = suite;
+  if (last === undefined) return runJest(suite, `${output}.json`, skips, args);
+  // What looks at all that the others left comes when they have ended, to the same record.
+  const record = mkdtempSync(join(tmpdir(), 'vivarium-record-'));
+  try {
+    const others = args.filter((arg) => !arg.includes(last));
+    const onlyLast = args.length > 0 && others.length === 0;
+    let exitCode = 0;
+    if (!onlyLast) exitCode = await runJest(suite, `${output}.json`, skips, others, { record, leaveOut: last });
+    if (onlyLast || args.length === 0 || others.length < args.length) {
+      const lastCode = await runJest(suite, `${output}-${last}.json`, skips, [last], { record });
+      exitCode = Math.max(exitCode, lastCode);
+    }
+    return exitCode;
+  } finally {
+    rmSync(record, { recursive: true, force: true });
+  }
+}
+
+function runJest({ select, target, flags, timeoutMs }, output, skips, args, { record = '', leaveOut = '' } = {}) {
+  rmSync(output, { force: true });
   // With arguments, one suite may well hold nothing of what was asked for.
   const optional = args.length > 0 ? ['--passWithNoTests'] : [];
   return launch(repositoryRoot, [...JEST, ...flags, ...optional, '--json', `--outputFile=${output}`, ...args], {
     env: {
       VIVARIUM_SUITE: select,
       VIVARIUM_TARGET: target,
+      VIVARIUM_LEAVE_OUT: leaveOut,
+      VIVARIUM_RECORD: record,
       VIVARIUM_SKIPS: skips,
       VIVARIUM_POSTGRES_TEMPLATE: POSTGRES_TEMPLATE,
     },

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '@vivarium/db/embedded';
 import { putEmptyCluster } from '@vivarium/db/temporary';
 import pg from 'pg';
+import { freePort } from './programs.js';
 import type { Outage, ServerSources } from './test-server.js';
 
 /** PostgreSQL with an empty database of the test's own. */
@@ -35,7 +36,7 @@ export const startPostgres: ServerSources = {
     try {
       const log = (line: string): void => void said.push(line);
       await putEmptyCluster(folder);
-      let server = await startEmbeddedPostgres({ dataDir: folder, log });
+      let server = await startEmbeddedPostgres({ dataDir: folder, port: await freePort(), log });
       const stop = async () => {
         await server.stop();
         await remove();

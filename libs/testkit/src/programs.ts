@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir } from 'node:os';
@@ -27,17 +28,29 @@ export function hasPython(): boolean {
   return venvBin('python') !== undefined;
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. Another process may take it: be ready to ask again. */
+// Below the ports that systems give to outgoing connections, a range for each worker of a run: what one test was given is taken
+// neither by its own connections nor by a test beside it.
+const FIRST_PORT = 20_000;
+const PORTS_OF_A_WORKER = 1_500;
+const WORKERS = 8;
+let lastPort = randomInt(PORTS_OF_A_WORKER);
+
+/** A TCP port of 127.0.0.1 that was free a moment ago, and that this process was not given before its range was used up. */
 export async function freePort(): Promise<number> {
+  const worker = Number(process.env.JEST_WORKER_ID ?? 0) % WORKERS;
+  for (let tries = 0; tries < PORTS_OF_A_WORKER; tries++) {
+    lastPort = (lastPort + 1) % PORTS_OF_A_WORKER;
+    const port = FIRST_PORT + worker * PORTS_OF_A_WORKER + lastPort;
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`none of the ${PORTS_OF_A_WORKER} ports of this test worker is free`);
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

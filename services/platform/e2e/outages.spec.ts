@@ -24,12 +24,8 @@ suite('while people read and publish, what is refused can be repeated, nothing i
     await outages?.stop();
   });
 
-  it.each(SERVERS)('when %s is killed and started again', async (kind) => {
-    await outages.survive(kind, { signal: 'SIGKILL' });
-  });
-
-  it.each(SERVERS)('when %s refuses connections for seven seconds', async (kind) => {
-    await outages.survive(kind, { downMs: DOWN_MS });
+  it.each(SERVERS)('when %s is killed, and refuses connections for seven seconds', async (kind) => {
+    await outages.survive(kind, { signal: 'SIGKILL', downMs: DOWN_MS });
   });
 
   it('and there is nothing to mend', async () => {
