@@ -4,6 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMain, runScript } from './node24.mjs';
 
+const TESTS_TOLD = 20;
+
 /** Sums one section: its result files in Jest's JSON, its exit code, and the lines about what it could not run. */
 export function sectionOf(folder) {
   const sums = { passed: 0, failed: 0, skipped: 0 };
@@ -25,6 +27,21 @@ export function sectionOf(folder) {
   };
 }
 
+/** Names of the tests that no section ran: `file › test`, of all result files below the folder. */
+export function neverRun(root) {
+  const ran = new Map();
+  const files = readdirSync(root, { recursive: true }).map(String);
+  for (const file of files.filter((name) => name.endsWith('.json'))) {
+    for (const { name, assertionResults } of JSON.parse(readFileSync(join(root, file), 'utf8')).testResults ?? []) {
+      for (const { fullName, status } of assertionResults) {
+        const test = `${name.split(/[\\/]/).at(-1)} › ${fullName}`;
+        ran.set(test, ran.get(test) === true || status === 'passed' || status === 'failed');
+      }
+    }
+  }
+  return [...ran].filter(([, hasRun]) => !hasRun).map(([test]) => test);
+}
+
 if (isMain(import.meta.url)) {
   await runScript(() => {
     const total = { passed: 0, failed: 0, skipped: 0 };
@@ -37,6 +54,10 @@ if (isMain(import.meta.url)) {
       for (const line of notRun) console.log(`    not run: ${line}`);
       for (const key of Object.keys(total)) total[key] += sums[key];
     }
+    const never = neverRun(root);
+    if (never.length > 0) console.log('  in none of them:');
+    for (const test of never.slice(0, TESTS_TOLD)) console.log(`    ${test}`);
+    if (never.length > TESTS_TOLD) console.log(`    and ${never.length - TESTS_TOLD} more`);
     const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
     console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
     return total.failed === 0 && total.passed > 0 ? 0 : 1;
