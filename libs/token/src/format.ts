@@ -40,10 +40,15 @@ export function mintToken(random: (sizeBytes: number) => Uint8Array): string {
  * Throws Fault('unauthenticated') for anything else, without repeating the text.
  */
 export function parseToken(text: string): ParsedToken {
-  if (!isTokenShaped(text) || checksumOf(text.slice(4, 4 + SECRET_LENGTH)) !== text.slice(-CHECKSUM_LENGTH)) {
+  if (!isToken(text)) {
     throw new Fault('unauthenticated', 'this token is malformed; check that it was copied whole');
   }
   return { text, sha256: tokenDigest(text) };
+}
+
+/** True for a whole token, the checksum included; whether there is such a token it does not say. */
+export function isToken(text: string): boolean {
+  return isTokenShaped(text) && checksumOf(text.slice(4, 4 + SECRET_LENGTH)) === text.slice(-CHECKSUM_LENGTH);
 }
 
 /** True for a text of the form of a token, whatever its checksum. */

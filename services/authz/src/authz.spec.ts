@@ -144,6 +144,22 @@ describe('authz', () => {
     expect(await ask('dinesh', 'hooli')).toMatchObject({ owner: true });
   });
 
+  it('tells identity, and nobody else, who owns an organization', async () => {
+    const initrode = await authz.addOrganization('initrode', 'bill');
+    await authz.addMember(initrode, 'anne');
+    const staff = await authz.addGroup('initrode', { name: 'staff', permission: 'admin', allPackages: true });
+    await authz.addMember(staff, 'milton');
+    const as = async (service: string) => clientOf(Views, authz.bus, { assertion: await authz.assertionOf(service) });
+    const ownersOf = async (organizationId: string) =>
+      (await (await as('identity')).ownersOf({ organizationId })).accountIds;
+    expect(await ownersOf('initrode')).toEqual(['anne', 'bill']);
+    expect(await ownersOf('bill')).toEqual([]);
+    for (const service of ['packages', 'gateway', 'platform']) {
+      const asked = (await as(service)).ownersOf({ organizationId: 'initrode' });
+      await expect(asked).rejects.toMatchObject({ code: 'forbidden' });
+    }
+  });
+
   it('answers services only', async () => {
     const question = { accountId: 'alice', accountKind: 'user', channelId: 'acme', channelKind: 'organization' };
     await expect(clientOf(Views, authz.bus).viewOf(question)).rejects.toMatchObject({ code: 'forbidden' });

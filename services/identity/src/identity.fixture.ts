@@ -5,6 +5,7 @@ import { type Invalidation, InvalidationSchema } from '@vivarium/contracts/gen/v
 import { Accounts, Sessions } from '@vivarium/contracts/gen/vivarium/identity/v1/accounts_pb';
 import { Callers } from '@vivarium/contracts/gen/vivarium/identity/v1/callers_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { Invalidations, invalidationSubject } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
 import { subscribeEvent } from '@vivarium/rpc/events';
@@ -32,6 +33,7 @@ export class RunningIdentity {
   readonly owners = new Set<string>();
   readonly members = new Set<string>();
   standingVersion = 1n;
+  isAuthzAway = false;
   aheadMs = 0;
   readonly clock = (): number => Date.now() + this.aheadMs;
 
@@ -139,6 +141,12 @@ export class RunningIdentity {
         viewOf: async (request, call) => {
           await trust.serviceOf(call);
           return viewOf(request);
+        },
+        ownersOf: async ({ organizationId }, call) => {
+          await trust.serviceOf(call);
+          if (this.isAuthzAway) throw new Fault('unavailable', 'authz does not answer');
+          const owners = [...this.owners].filter((who) => who.startsWith(`${organizationId} `));
+          return { accountIds: owners.map((who) => who.slice(organizationId.length + 1)) };
         },
       },
       this.bus,

@@ -20,6 +20,12 @@ export async function standingIn({ bus, trust }: IdentityPorts, organizationId: 
   return { standing: standingFromProto(standing), versions };
 }
 
+/** Ids of those who own an organization today, the first hundred. Throws Fault('unavailable') when authz does not answer. */
+export async function ownersOf({ bus, trust }: IdentityPorts, organizationId: string): Promise<readonly string[]> {
+  const views = clientOf(Views, bus, { assertion: await trust.assertionFor('authz') });
+  return (await views.ownersOf({ organizationId })).accountIds;
+}
+
 /**
  * An organization's token is suspended while its maker is not one of the organization's owners. Gives the versions that
  * this was decided on; none for a user's token. Throws Fault('unauthenticated') for a suspended one, Fault('unavailable')

@@ -7,9 +7,11 @@ import {
   type DescribeTokenRequest,
   type ListTokensRequest,
   type RenameTokenRequest,
+  type RevokeLeakedRequest,
   type RevokeTokenRequest,
   Tokens as TokensContract,
 } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { untilForgotten } from '@vivarium/invalidation/forgotten';
 import { Serves } from '@vivarium/rpc/nest';
 import type { Call, HandlerOf } from '@vivarium/rpc/rpc';
@@ -22,6 +24,7 @@ import { recheckSuspension } from './makers.js';
 import { ownerOf, ownerOfToken, ownerToManage } from './owners.js';
 import type { IdentityPorts } from './ports.js';
 import { renameToken } from './rename-token.js';
+import { revokeLeaked } from './revoke-leaked.js';
 import { revokeOf, revokePresented } from './revoke-token.js';
 import { tokenMessagesOf } from './token-message.js';
 
@@ -56,6 +59,13 @@ export class Tokens implements HandlerOf<typeof TokensContract> {
     await reached('revoke-after-commit');
     await untilForgotten(this.ports.invalidations, 'The token is revoked');
     return { revoked: BigInt(revoked) };
+  }
+
+  async revokeLeaked(request: RevokeLeakedRequest, call: Call) {
+    const service = await this.ports.trust.serviceOf(call);
+    if (service !== 'gateway') throw new Fault('forbidden', `${call.subject} does not answer ${service}.`);
+    await revokeLeaked(this.ports, this.db, request);
+    return {};
   }
 
   async rename(request: RenameTokenRequest, call: Call) {

@@ -315,7 +315,7 @@ export class RunningPackages {
       this.heard.push('standing');
       return { standing: this.standings.get(`${accountId} ${channelId}`) ?? { owner: accountId === channelId } };
     };
-    await serve(Views, { viewOf }, this.bus, QUIET);
+    await serve(Views, { viewOf, ownersOf: never }, this.bus, QUIET);
     const of = async ({ accountId }: { accountId: string }) => ({
       memberships: [...this.standings].flatMap(([key, { groups = [] }]) => {
         const [account, channelId = ''] = key.split(' ');

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/authz/v1/views.proto.
  */
 export const file_vivarium_authz_v1_views: GenFile = /*@__PURE__*/
-  fileDesc("Ch12aXZhcml1bS9hdXRoei92MS92aWV3cy5wcm90bxIRdml2YXJpdW0uYXV0aHoudjEiYwoNVmlld09mUmVxdWVzdBISCgphY2NvdW50X2lkGAEgASgJEhQKDGFjY291bnRfa2luZBgCIAEoCRISCgpjaGFubmVsX2lkGAMgASgJEhQKDGNoYW5uZWxfa2luZBgEIAEoCSJzCg5WaWV3T2ZSZXNwb25zZRIuCghzdGFuZGluZxgBIAEoCzIcLnZpdmFyaXVtLmNvbW1vbi52MS5TdGFuZGluZxIxCgh2ZXJzaW9ucxgCIAMoCzIfLnZpdmFyaXVtLmNvbW1vbi52MS5GYWN0VmVyc2lvbjJWCgVWaWV3cxJNCgZWaWV3T2YSIC52aXZhcml1bS5hdXRoei52MS5WaWV3T2ZSZXF1ZXN0GiEudml2YXJpdW0uYXV0aHoudjEuVmlld09mUmVzcG9uc2UyXQoNSW52YWxpZGF0aW9ucxJMCgVMZWFzZRIgLnZpdmFyaXVtLmNvbW1vbi52MS5MZWFzZVJlcXVlc3QaIS52aXZhcml1bS5jb21tb24udjEuTGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_vivarium_common_v1_facts, file_vivarium_common_v1_invalidations]);
+  fileDesc("Ch12aXZhcml1bS9hdXRoei92MS92aWV3cy5wcm90bxIRdml2YXJpdW0uYXV0aHoudjEiYwoNVmlld09mUmVxdWVzdBISCgphY2NvdW50X2lkGAEgASgJEhQKDGFjY291bnRfa2luZBgCIAEoCRISCgpjaGFubmVsX2lkGAMgASgJEhQKDGNoYW5uZWxfa2luZBgEIAEoCSJzCg5WaWV3T2ZSZXNwb25zZRIuCghzdGFuZGluZxgBIAEoCzIcLnZpdmFyaXVtLmNvbW1vbi52MS5TdGFuZGluZxIxCgh2ZXJzaW9ucxgCIAMoCzIfLnZpdmFyaXVtLmNvbW1vbi52MS5GYWN0VmVyc2lvbiIqCg9Pd25lcnNPZlJlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJIicKEE93bmVyc09mUmVzcG9uc2USEwoLYWNjb3VudF9pZHMYASADKAkyqwEKBVZpZXdzEk0KBlZpZXdPZhIgLnZpdmFyaXVtLmF1dGh6LnYxLlZpZXdPZlJlcXVlc3QaIS52aXZhcml1bS5hdXRoei52MS5WaWV3T2ZSZXNwb25zZRJTCghPd25lcnNPZhIiLnZpdmFyaXVtLmF1dGh6LnYxLk93bmVyc09mUmVxdWVzdBojLnZpdmFyaXVtLmF1dGh6LnYxLk93bmVyc09mUmVzcG9uc2UyXQoNSW52YWxpZGF0aW9ucxJMCgVMZWFzZRIgLnZpdmFyaXVtLmNvbW1vbi52MS5MZWFzZVJlcXVlc3QaIS52aXZhcml1bS5jb21tb24udjEuTGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_vivarium_common_v1_facts, file_vivarium_common_v1_invalidations]);
 
 /**
  * @generated from message vivarium.authz.v1.ViewOfRequest
@@ -75,6 +75,42 @@ export const ViewOfResponseSchema: GenMessage<ViewOfResponse> = /*@__PURE__*/
   messageDesc(file_vivarium_authz_v1_views, 1);
 
 /**
+ * @generated from message vivarium.authz.v1.OwnersOfRequest
+ */
+export type OwnersOfRequest = Message<"vivarium.authz.v1.OwnersOfRequest"> & {
+  /**
+   * Id of the organization's account.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+};
+
+/**
+ * Describes the message vivarium.authz.v1.OwnersOfRequest.
+ * Use `create(OwnersOfRequestSchema)` to create a new message.
+ */
+export const OwnersOfRequestSchema: GenMessage<OwnersOfRequest> = /*@__PURE__*/
+  messageDesc(file_vivarium_authz_v1_views, 2);
+
+/**
+ * @generated from message vivarium.authz.v1.OwnersOfResponse
+ */
+export type OwnersOfResponse = Message<"vivarium.authz.v1.OwnersOfResponse"> & {
+  /**
+   * @generated from field: repeated string account_ids = 1;
+   */
+  accountIds: string[];
+};
+
+/**
+ * Describes the message vivarium.authz.v1.OwnersOfResponse.
+ * Use `create(OwnersOfResponseSchema)` to create a new message.
+ */
+export const OwnersOfResponseSchema: GenMessage<OwnersOfResponse> = /*@__PURE__*/
+  messageDesc(file_vivarium_authz_v1_views, 3);
+
+/**
  * Which principals an account is in a channel.
  *
  * @generated from service vivarium.authz.v1.Views
@@ -89,6 +125,16 @@ export const Views: GenService<{
     methodKind: "unary";
     input: typeof ViewOfRequestSchema;
     output: typeof ViewOfResponseSchema;
+  },
+  /**
+   * Identity only. Whom to tell of what concerns an organization: its owners, the first hundred.
+   *
+   * @generated from rpc vivarium.authz.v1.Views.OwnersOf
+   */
+  ownersOf: {
+    methodKind: "unary";
+    input: typeof OwnersOfRequestSchema;
+    output: typeof OwnersOfResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_vivarium_authz_v1_views, 0);

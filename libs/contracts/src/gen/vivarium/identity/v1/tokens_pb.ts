@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file vivarium/identity/v1/tokens.proto.
  */
 export const file_vivarium_identity_v1_tokens: GenFile = /*@__PURE__*/
-  fileDesc("CiF2aXZhcml1bS9pZGVudGl0eS92MS90b2tlbnMucHJvdG8SFHZpdmFyaXVtLmlkZW50aXR5LnYxItUCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC293bmVyX2xvZ2luGAMgASgJEg4KBnNjb3BlcxgEIAMoCRI2CgxyZXN0cmljdGlvbnMYBSABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNZXhwaXJlc19hdF9tcxgHIAEoAxIXCg9sYXN0X3VzZWRfYXRfbXMYCCABKAMSEAoIaG9zdG5hbWUYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRIZChFsYXN0X3VzZWRfYWRkcmVzcxgLIAEoCRILCgN1cmwYDCABKAkSFgoOcmVtYWluaW5nX3VzZXMYDSABKAMSEwoLbWFrZXJfbG9naW4YDiABKAkSFgoOY2hhbm5lbF9sb2dpbnMYDyADKAkilgIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRI2CgxyZXN0cmljdGlvbnMYAyABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhwKD21heF9hZ2Vfc2Vjb25kcxgEIAEoA0gAiAEBEhQKDG9yZ2FuaXphdGlvbhgFIAEoCRIWCg5mYWlsX2lmX2V4aXN0cxgGIAEoCBIQCghob3N0bmFtZRgHIAEoCRILCgN1cmwYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIRCgR1c2VzGAogASgDSAGIAQFCEgoQX21heF9hZ2Vfc2Vjb25kc0IHCgVfdXNlcyJUChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi4KCWRlc2NyaWJlZBgCIAEoCzIbLnZpdmFyaXVtLmlkZW50aXR5LnYxLlRva2VuIiIKEUxpc3RUb2tlbnNSZXF1ZXN0Eg0KBW93bmVyGAEgASgJIkEKEkxpc3RUb2tlbnNSZXNwb25zZRIrCgZ0b2tlbnMYASADKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiJuChJSZXZva2VUb2tlblJlcXVlc3QSEwoJcHJlc2VudGVkGAEgASgISAASDgoEbmFtZRgCIAEoCUgAEgwKAmlkGAQgASgJSAASDQoDYWxsGAUgASgISAASDQoFb3duZXIYAyABKAlCBwoFd2hpY2giJgoTUmV2b2tlVG9rZW5SZXNwb25zZRIPCgdyZXZva2VkGAEgASgDIi4KElJlbmFtZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJIkEKE1JlbmFtZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiIWChREZXNjcmliZVRva2VuUmVxdWVzdCJDChVEZXNjcmliZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbjLlAwoGVG9rZW5zEl0KBkNyZWF0ZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USWQoETGlzdBInLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gigudml2YXJpdW0uaWRlbnRpdHkudjEuTGlzdFRva2Vuc1Jlc3BvbnNlEl0KBlJldm9rZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJldm9rZVRva2VuUmVzcG9uc2USXQoGUmVuYW1lEigudml2YXJpdW0uaWRlbnRpdHkudjEuUmVuYW1lVG9rZW5SZXF1ZXN0Gikudml2YXJpdW0uaWRlbnRpdHkudjEuUmVuYW1lVG9rZW5SZXNwb25zZRJjCghEZXNjcmliZRIqLnZpdmFyaXVtLmlkZW50aXR5LnYxLkRlc2NyaWJlVG9rZW5SZXF1ZXN0Gisudml2YXJpdW0uaWRlbnRpdHkudjEuRGVzY3JpYmVUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_vivarium_common_v1_facts]);
+  fileDesc("CiF2aXZhcml1bS9pZGVudGl0eS92MS90b2tlbnMucHJvdG8SFHZpdmFyaXVtLmlkZW50aXR5LnYxItUCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC293bmVyX2xvZ2luGAMgASgJEg4KBnNjb3BlcxgEIAMoCRI2CgxyZXN0cmljdGlvbnMYBSABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhUKDWNyZWF0ZWRfYXRfbXMYBiABKAMSFQoNZXhwaXJlc19hdF9tcxgHIAEoAxIXCg9sYXN0X3VzZWRfYXRfbXMYCCABKAMSEAoIaG9zdG5hbWUYCSABKAkSDwoHYWRkcmVzcxgKIAEoCRIZChFsYXN0X3VzZWRfYWRkcmVzcxgLIAEoCRILCgN1cmwYDCABKAkSFgoOcmVtYWluaW5nX3VzZXMYDSABKAMSEwoLbWFrZXJfbG9naW4YDiABKAkSFgoOY2hhbm5lbF9sb2dpbnMYDyADKAkilgIKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRI2CgxyZXN0cmljdGlvbnMYAyABKAsyIC52aXZhcml1bS5jb21tb24udjEuUmVzdHJpY3Rpb25zEhwKD21heF9hZ2Vfc2Vjb25kcxgEIAEoA0gAiAEBEhQKDG9yZ2FuaXphdGlvbhgFIAEoCRIWCg5mYWlsX2lmX2V4aXN0cxgGIAEoCBIQCghob3N0bmFtZRgHIAEoCRILCgN1cmwYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIRCgR1c2VzGAogASgDSAGIAQFCEgoQX21heF9hZ2Vfc2Vjb25kc0IHCgVfdXNlcyJUChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi4KCWRlc2NyaWJlZBgCIAEoCzIbLnZpdmFyaXVtLmlkZW50aXR5LnYxLlRva2VuIiIKEUxpc3RUb2tlbnNSZXF1ZXN0Eg0KBW93bmVyGAEgASgJIkEKEkxpc3RUb2tlbnNSZXNwb25zZRIrCgZ0b2tlbnMYASADKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiJuChJSZXZva2VUb2tlblJlcXVlc3QSEwoJcHJlc2VudGVkGAEgASgISAASDgoEbmFtZRgCIAEoCUgAEgwKAmlkGAQgASgJSAASDQoDYWxsGAUgASgISAASDQoFb3duZXIYAyABKAlCBwoFd2hpY2giJgoTUmV2b2tlVG9rZW5SZXNwb25zZRIPCgdyZXZva2VkGAEgASgDIi4KElJlbmFtZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJIkEKE1JlbmFtZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiIWChREZXNjcmliZVRva2VuUmVxdWVzdCJDChVEZXNjcmliZVRva2VuUmVzcG9uc2USKgoFdG9rZW4YASABKAsyGy52aXZhcml1bS5pZGVudGl0eS52MS5Ub2tlbiJACgtMZWFrZWRUb2tlbhIUCgx0b2tlbl9zaGEyNTYYASABKAwSCwoDdXJsGAIgASgJEg4KBnNvdXJjZRgDIAEoCSJZChNSZXZva2VMZWFrZWRSZXF1ZXN0EjEKBmxlYWtlZBgBIAMoCzIhLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxlYWtlZFRva2VuEg8KB2FkZHJlc3MYAiABKAkiFgoUUmV2b2tlTGVha2VkUmVzcG9uc2UyzAQKBlRva2VucxJdCgZDcmVhdGUSKC52aXZhcml1bS5pZGVudGl0eS52MS5DcmVhdGVUb2tlblJlcXVlc3QaKS52aXZhcml1bS5pZGVudGl0eS52MS5DcmVhdGVUb2tlblJlc3BvbnNlElkKBExpc3QSJy52aXZhcml1bS5pZGVudGl0eS52MS5MaXN0VG9rZW5zUmVxdWVzdBooLnZpdmFyaXVtLmlkZW50aXR5LnYxLkxpc3RUb2tlbnNSZXNwb25zZRJdCgZSZXZva2USKC52aXZhcml1bS5pZGVudGl0eS52MS5SZXZva2VUb2tlblJlcXVlc3QaKS52aXZhcml1bS5pZGVudGl0eS52MS5SZXZva2VUb2tlblJlc3BvbnNlEl0KBlJlbmFtZRIoLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJlbmFtZVRva2VuUmVxdWVzdBopLnZpdmFyaXVtLmlkZW50aXR5LnYxLlJlbmFtZVRva2VuUmVzcG9uc2USYwoIRGVzY3JpYmUSKi52aXZhcml1bS5pZGVudGl0eS52MS5EZXNjcmliZVRva2VuUmVxdWVzdBorLnZpdmFyaXVtLmlkZW50aXR5LnYxLkRlc2NyaWJlVG9rZW5SZXNwb25zZRJlCgxSZXZva2VMZWFrZWQSKS52aXZhcml1bS5pZGVudGl0eS52MS5SZXZva2VMZWFrZWRSZXF1ZXN0Gioudml2YXJpdW0uaWRlbnRpdHkudjEuUmV2b2tlTGVha2VkUmVzcG9uc2ViBnByb3RvMw", [file_vivarium_common_v1_facts]);
 
 /**
  * @generated from message vivarium.identity.v1.Token
@@ -376,6 +376,74 @@ export const DescribeTokenResponseSchema: GenMessage<DescribeTokenResponse> = /*
   messageDesc(file_vivarium_identity_v1_tokens, 10);
 
 /**
+ * @generated from message vivarium.identity.v1.LeakedToken
+ */
+export type LeakedToken = Message<"vivarium.identity.v1.LeakedToken"> & {
+  /**
+   * @generated from field: bytes token_sha256 = 1;
+   */
+  tokenSha256: Uint8Array;
+
+  /**
+   * Where it was found: an address of http or https without secrets, or empty.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * What kind of place that is, in the words of who found it. May be empty.
+   *
+   * @generated from field: string source = 3;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.LeakedToken.
+ * Use `create(LeakedTokenSchema)` to create a new message.
+ */
+export const LeakedTokenSchema: GenMessage<LeakedToken> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_tokens, 11);
+
+/**
+ * @generated from message vivarium.identity.v1.RevokeLeakedRequest
+ */
+export type RevokeLeakedRequest = Message<"vivarium.identity.v1.RevokeLeakedRequest"> & {
+  /**
+   * @generated from field: repeated vivarium.identity.v1.LeakedToken leaked = 1;
+   */
+  leaked: LeakedToken[];
+
+  /**
+   * Of who reports them.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message vivarium.identity.v1.RevokeLeakedRequest.
+ * Use `create(RevokeLeakedRequestSchema)` to create a new message.
+ */
+export const RevokeLeakedRequestSchema: GenMessage<RevokeLeakedRequest> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_tokens, 12);
+
+/**
+ * @generated from message vivarium.identity.v1.RevokeLeakedResponse
+ */
+export type RevokeLeakedResponse = Message<"vivarium.identity.v1.RevokeLeakedResponse"> & {
+};
+
+/**
+ * Describes the message vivarium.identity.v1.RevokeLeakedResponse.
+ * Use `create(RevokeLeakedResponseSchema)` to create a new message.
+ */
+export const RevokeLeakedResponseSchema: GenMessage<RevokeLeakedResponse> = /*@__PURE__*/
+  messageDesc(file_vivarium_identity_v1_tokens, 13);
+
+/**
  * @generated from service vivarium.identity.v1.Tokens
  */
 export const Tokens: GenService<{
@@ -428,6 +496,17 @@ export const Tokens: GenService<{
     methodKind: "unary";
     input: typeof DescribeTokenRequestSchema;
     output: typeof DescribeTokenResponseSchema;
+  },
+  /**
+   * The gateway, for anybody: who holds a token may end it. Revokes those that live, tells whose they are, and answers the
+   * same whether there are such tokens; when no gateway remembers them. Faults: unavailable, when asking again helps.
+   *
+   * @generated from rpc vivarium.identity.v1.Tokens.RevokeLeaked
+   */
+  revokeLeaked: {
+    methodKind: "unary";
+    input: typeof RevokeLeakedRequestSchema;
+    output: typeof RevokeLeakedResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_vivarium_identity_v1_tokens, 0);
