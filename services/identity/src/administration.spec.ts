@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import { ensureFirstAdmin, outboxOnly, resetPassword } from './administration.js';
+import { setDisabled } from './change-user.js';
 import { createUser } from './create-user.js';
 import { findPasswordFacts } from './credential-facts.js';
 import { startDatabase, type TestDatabase } from './database.fixture.js';
@@ -59,6 +60,20 @@ describe('administration without a bus', () => {
     await expect(resetPassword(database.db, ports, { login: 'nobody' })).rejects.toMatchObject({ code: 'not_found' });
     const weak = resetPassword(database.db, ports, { login: 'zoe', password: 'short' });
     await expect(weak).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  it('disables and enables a user, on the record, and leaves word for the servers that run', async () => {
+    const told = async () => (await database.pool.query('SELECT 1 FROM outbox')).rows.length;
+    const before = await told();
+    expect(await setDisabled(database.db, ports, 'Zoe', true)).toMatchObject({ login: 'zoe', disabled: true });
+    expect(await setDisabled(database.db, ports, 'zoe', false)).toMatchObject({ login: 'zoe', disabled: false });
+    expect((await told()) - before).toBe(2);
+    const { rows } = await database.pool.query<{ action: string }>(
+      "SELECT action FROM audit WHERE resource = 'user zoe' AND action IN ('user.disable', 'user.enable') ORDER BY at",
+    );
+    expect(rows.map(({ action }) => action)).toEqual(['user.disable', 'user.enable']);
+    await expect(setDisabled(database.db, ports, 'nobody', true)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(setDisabled(database.db, ports, 'admin', true)).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('refuses a weak first password and makes nobody', async () => {

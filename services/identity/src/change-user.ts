@@ -1,9 +1,10 @@
-import { addAudit } from '@vivarium/audit/audit';
+import { type AuditEntry, addAudit } from '@vivarium/audit/audit';
 import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import type { ChangeUserRequest } from '@vivarium/contracts/gen/vivarium/identity/v1/users_pb';
 import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import { type Acting, lockCaller, needScope, needSuperuser, needWhole } from './acting.js';
+import { OPERATOR } from './create-user.js';
 import type { Db, Tx } from './db.js';
 import type { Account } from './gen/prisma/client.js';
 import { foldLogin, isLogin } from './login.js';
@@ -38,17 +39,46 @@ export async function changeUser(
       const superusers = await lockSuperusers(tx, change);
       const acting = await lockCaller(tx, caller, ports.clock());
       judge(acting, login, change);
-      const before = isLogin(login) ? await lockUser(tx, login) : undefined;
-      if (before === undefined) throw new Fault('not_found', `There is no user "${login.slice(0, 70)}".`);
-      keepOneSuperuser(superusers, before, change);
-      const after = await write(tx, before, change);
-      if (change.disabled === true) await endSessions(tx, before.id, ports.clock());
-      // What is remembered of a session or token carries its account's version too.
-      await ports.invalidations.add(tx, [{ tag: `account:${before.id}`, version: Number(after.version) }]);
-      await record(tx, ports, acting, before, after);
-      return after;
+      return apply(tx, ports, acting.message, superusers, login, change);
     }),
   );
+}
+
+/**
+ * Disables or enables a user on the operator's word; servers that run hear of it within a second.
+ * Throws Fault('not_found'), and Fault('conflict') for the last superuser.
+ */
+export function setDisabled(db: Db, ports: ChangePorts, login: string, disabled: boolean): Promise<Account> {
+  const change = { disabled, name: undefined, email: undefined, superuser: undefined };
+  return retryConflicts(() =>
+    db.$transaction(async (tx) => {
+      const superusers = await lockSuperusers(tx, change);
+      return apply(tx, ports, OPERATOR, superusers, foldLogin(login), change);
+    }),
+  );
+}
+
+type ChangePorts = Pick<IdentityPorts, 'clock'> & {
+  readonly invalidations: Pick<IdentityPorts['invalidations'], 'add'>;
+};
+
+async function apply(
+  tx: Tx,
+  ports: ChangePorts,
+  actor: AuditEntry['actor'],
+  superusers: readonly string[],
+  login: string,
+  change: Change,
+): Promise<Account> {
+  const before = isLogin(login) ? await lockUser(tx, login) : undefined;
+  if (before === undefined) throw new Fault('not_found', `There is no user "${login.slice(0, 70)}".`);
+  keepOneSuperuser(superusers, before, change);
+  const after = await write(tx, before, change);
+  if (change.disabled === true) await endSessions(tx, before.id, ports.clock());
+  // What is remembered of a session or token carries its account's version too.
+  await ports.invalidations.add(tx, [{ tag: `account:${before.id}`, version: Number(after.version) }]);
+  await record(tx, ports, actor, before, after);
+  return after;
 }
 
 function parseChange({ name, email, disabled, superuser }: ChangeUserRequest): Change {
@@ -115,10 +145,10 @@ async function endSessions(tx: Tx, accountId: string, nowMs: number): Promise<vo
 
 const FIELDS = ['disabled', 'superuser', 'name', 'email'] as const;
 
-async function record(tx: Tx, { clock }: IdentityPorts, { message }: Acting, before: Account, after: Account) {
+async function record(tx: Tx, { clock }: ChangePorts, actor: AuditEntry['actor'], before: Account, after: Account) {
   const changed = FIELDS.filter((field) => before[field] !== after[field]);
   const factsOf = (row: Account) => Object.fromEntries(changed.map((field) => [field, row[field]]));
   const action = before.disabled === after.disabled ? 'user.update' : after.disabled ? 'user.disable' : 'user.enable';
   const entry = { action, ownerId: after.id, resource: `user ${after.login}` };
-  await addAudit(tx, { actor: message, ...entry, before: factsOf(before), after: factsOf(after) }, clock());
+  await addAudit(tx, { actor, ...entry, before: factsOf(before), after: factsOf(after) }, clock());
 }

@@ -126,6 +126,8 @@ describe('the command line', () => {
     ['user'],
     ['user', 'create'],
     ['user', 'reset-password'],
+    ['user', 'disable'],
+    ['user', 'enable'],
     ['rebuild'],
     ['fsck'],
     ['sweep'],
@@ -189,6 +191,24 @@ describe('beside a running product', () => {
     await expect(Publisher.signIn(product, secrets, 'gina', old)).rejects.toMatchObject({ status: 401 });
     await expect(Publisher.signIn(product, secrets, 'gina', next)).resolves.toBeDefined();
     expect((await product.command(['user', 'reset-password', 'nobody-here'])).code).toBe(1);
+  });
+
+  it('disables a user, whose token is refused at once, and enables it again', async () => {
+    const hank = await admin.makeUser('hank');
+    const token = await hank.makeToken({ name: 'builds' });
+    const asHank = async () =>
+      (await ask(`${product.api}/user`, { headers: { Authorization: `token ${token}` } })).status;
+    expect(await asHank()).toBe(200);
+    expect((await product.command(['user', 'disable', 'hank'])).code).toBe(0);
+    const end = performance.now() + 10_000;
+    while ((await asHank()) !== 401 && performance.now() < end);
+    expect(await asHank()).toBe(401);
+    await expect(Publisher.signIn(product, secrets, 'hank', hank.password)).rejects.toMatchObject({ status: 401 });
+    expect((await product.command(['user', 'enable', 'HANK'])).stdout).toMatch(/^enabled hank;/);
+    while ((await asHank()) !== 200 && performance.now() < end);
+    expect(await asHank()).toBe(200);
+    const { code, stderr } = await product.command(['user', 'disable', 'nobody-here']);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('nobody-here')]);
   });
 
   it('finds the database up to date', async () => {

@@ -2,6 +2,7 @@ import type { Config } from '@vivarium/boot/config';
 import { openPool } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import { outboxOnly, resetPassword } from '@vivarium/identity/administration';
+import { setDisabled } from '@vivarium/identity/change-user';
 import { createUser } from '@vivarium/identity/create-user';
 import { type Db, openDb } from '@vivarium/identity/db';
 import { generatePassword } from '@vivarium/identity/generate-password';
@@ -38,6 +39,15 @@ export async function resetPasswordByHand(config: Config, asked: Asked): Promise
     const { password } = await resetPassword(db, { clock: Date.now, invalidations: outboxOnly }, user);
     process.stdout.write(`set a new password for ${asked.login}; its sessions have ended\n`);
     if (password !== undefined) process.stdout.write(`password: ${password}\n`);
+  });
+}
+
+/** `vivarium user disable` and `enable`. Throws Fault('not_found'), and Fault('conflict') for the last superuser. */
+export async function setDisabledByHand(config: Config, login: string, disabled: boolean): Promise<void> {
+  await withIdentity(config, async (db) => {
+    const user = await setDisabled(db, { clock: Date.now, invalidations: outboxOnly }, login, disabled);
+    const what = disabled ? 'its sessions have ended, and its tokens are refused' : 'its tokens count again';
+    process.stdout.write(`${disabled ? 'disabled' : 'enabled'} ${user.login}; ${what}\n`);
   });
 }
 

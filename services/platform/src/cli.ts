@@ -92,6 +92,20 @@ function addUserCommands(vivarium: Command): void {
       const { resetPasswordByHand } = await import('./cli-user.js');
       await resetPasswordByHand(config, { login, ...options });
     });
+  addDisabling(user, 'disable', 'end all sessions of the user, and refuse its password and tokens until it is enabled');
+  addDisabling(user, 'enable', 'let a disabled user in again, with the tokens it had');
+}
+
+function addDisabling(user: Command, verb: 'disable' | 'enable', description: string): void {
+  user
+    .command(verb)
+    .argument('<login>')
+    .description(description)
+    .action(async (login: string) => {
+      const config = readConfig(process.env, 'all');
+      const { setDisabledByHand } = await import('./cli-user.js');
+      await setDisabledByHand(config, login, verb === 'disable');
+    });
 }
 
 function addUpkeepCommands(vivarium: Command): void {
