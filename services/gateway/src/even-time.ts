@@ -16,6 +16,6 @@ export function inEvenTime({ code }: Fault, begunMs: number, answer: () => void)
 }
 
 /** How long it is until the next step. */
-export function untilStepMs(elapsedMs: number): number {
-  return STEP_MS - (elapsedMs % STEP_MS);
+export function untilStepMs(elapsedMs: number, stepMs = STEP_MS): number {
+  return stepMs - (elapsedMs % stepMs);
 }

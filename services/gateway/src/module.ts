@@ -10,6 +10,7 @@ import { Generation } from './anaconda/generation.js';
 import { Groups } from './anaconda/groups.js';
 import { Inbox } from './anaconda/inbox.js';
 import { Labels } from './anaconda/labels.js';
+import { LeakedTokens } from './anaconda/leaked-tokens.js';
 import { Notices } from './anaconda/notices.js';
 import { Organizations } from './anaconda/organizations.js';
 import { Packages } from './anaconda/packages.js';
@@ -46,6 +47,7 @@ export function gatewayModule(ports: GatewayPorts): DynamicModule {
       Root,
       OpenApi,
       Authentications,
+      LeakedTokens,
       Session,
       SignUp,
       Users,

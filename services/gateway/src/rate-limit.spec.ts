@@ -1,5 +1,5 @@
 import { openMemoryCounters } from '@vivarium/counters/memory';
-import { LoginLimit, RateLimited } from './rate-limit.js';
+import { LoginLimit, RateLimited, ReportLimit } from './rate-limit.js';
 
 describe('trying passwords', () => {
   let nowMs: number;
@@ -35,5 +35,22 @@ describe('trying passwords', () => {
     for (let tries = 0; tries < 10; tries++) await limit.admit('alice', `10.1.0.${tries}`);
     await limit.admit('bob', '10.0.0.1');
     await expect(limit.admit('bob', '10.0.0.1')).rejects.toBeInstanceOf(RateLimited);
+  });
+});
+
+describe('reporting leaked tokens', () => {
+  it('is from one address thirty times a minute', async () => {
+    let nowMs = 0;
+    const limit = new ReportLimit(openMemoryCounters({ nowMs: () => nowMs }));
+    for (let reports = 0; reports < 30; reports++) await limit.admit('10.0.0.1');
+    nowMs = 20_000;
+    await expect(limit.admit('10.0.0.1')).rejects.toMatchObject({
+      code: 'rate_limited',
+      retryAfterSeconds: 40,
+      message: 'Too many reports of leaked tokens. Try again in 40 s.',
+    });
+    await limit.admit('10.0.0.2');
+    nowMs = 60_000;
+    await limit.admit('10.0.0.1');
   });
 });

@@ -45,6 +45,24 @@ export class LoginLimit {
   }
 }
 
+const REPORTS = 30;
+
+/** How often leaked tokens may be reported from one address: so many times a minute. */
+export class ReportLimit {
+  readonly #counters: Counters;
+
+  constructor(counters: Counters) {
+    this.#counters = counters;
+  }
+
+  /** Counts one report, before its body is read. Throws RateLimited. */
+  async admit(address: string | undefined): Promise<void> {
+    const key = `leaked tokens from ${address ?? 'nowhere'}`;
+    const { retryAfterSeconds: wait } = await this.#counters.hit(key, WINDOW_SECONDS, REPORTS);
+    if (wait > 0) throw new RateLimited(`Too many reports of leaked tokens. Try again in ${wait} s.`, wait);
+  }
+}
+
 function keyOf(login: string): string {
   return `login as ${login.trim().toLowerCase()}`;
 }

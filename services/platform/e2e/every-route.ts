@@ -244,6 +244,17 @@ export const STEPS: readonly Step[] = [
   change('POST', '/authentications', '/authentications', 'alice', { note: 'ours', scopes: ['all'], user: 'acme' }),
   change('DELETE', '/authentications/org/:organization/all', '/authentications/org/acme/all', 'alice'),
   change('DELETE', '/users/:login/tokens', '/users/bob/tokens', 'root'),
+  change(
+    'POST',
+    '/authentications',
+    '/authentications',
+    'alice',
+    { note: 'leaked', scopes: ['conda:download'] },
+    { learn: { leaked: 'token' } },
+  ),
+  change('POST', '/leaked-tokens', '/leaked-tokens', 'nobody', {
+    tokens: [{ token: '{leaked}', url: 'https://code.example/ci.yml', source: 'content' }],
+  }),
 
   // Removals.
   change('DELETE', `/dist/${DIST}`, `/dist/${FILE}`, 'alice'),

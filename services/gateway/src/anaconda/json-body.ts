@@ -62,8 +62,19 @@ export class JsonBody {
  * that have none. Throws Fault('invalid') for what is no object in JSON, Fault('too_large').
  */
 export async function readJson(request: IncomingMessage): Promise<JsonBody> {
-  const text = await readText(request, LIMIT_BYTES);
-  if (text.trim() === '') return new JsonBody({});
+  const value = await readValue(request, LIMIT_BYTES);
+  if (value === undefined) return new JsonBody({});
+  if (isObject(value)) return new JsonBody(value);
+  throw new Fault('invalid', 'The body must be one JSON object.');
+}
+
+/**
+ * Reads a body of any JSON, of at most so many bytes; undefined if there is none. No sentence repeats any of it. Throws
+ * Fault('invalid'), Fault('too_large').
+ */
+export async function readValue(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+  const text = await readText(request, limitBytes);
+  if (text.trim() === '') return undefined;
   const value = parse(text);
   // What is nested deeper can be read, but not written again.
   if (isDeeperThan(DEPTH_LIMIT, value))
@@ -71,8 +82,7 @@ export async function readJson(request: IncomingMessage): Promise<JsonBody> {
   if (/\\u0000/i.test(text) && holdsZero(value)) {
     throw new Fault('invalid', 'The body holds a character U+0000, which no text here can have.');
   }
-  if (isObject(value)) return new JsonBody(value);
-  throw new Fault('invalid', 'The body must be one JSON object.');
+  return value;
 }
 
 /** A body of text, within 30 s. Throws Fault('invalid') for one that does not come, Fault('too_large'). */
@@ -116,7 +126,8 @@ function holdsZero(value: unknown): boolean {
   return Object.entries(value).some(([name, each]) => name.includes('\0') || holdsZero(each));
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+/** True for what `{…}` is in JSON. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -9,7 +9,7 @@ export type Action =
   | `${'read' | 'create' | 'write' | 'admin' | 'own'} ${'package' | 'channel' | 'groups' | 'organization' | 'tokens'}`
   /** The management of accounts. */
   | 'superuser'
-  /** A ticket or an invitation, which is its own right. */
+  /** A ticket, an invitation or a token in the body, which is its own right. */
   | 'secret';
 
 /** One route of the API, as its readers need it. */

@@ -11,6 +11,7 @@ export interface Schema {
   readonly additionalProperties?: boolean | Schema;
   readonly minimum?: number;
   readonly maxItems?: number;
+  readonly oneOf?: readonly Schema[];
 }
 
 export const text: Schema = { type: 'string' };

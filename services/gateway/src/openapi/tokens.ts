@@ -2,6 +2,16 @@ import type { Operations } from './operation.js';
 import { count, flag, list, named, object, page, text } from './schemas.js';
 
 const REVOKED = object({ revoked: count });
+const LEAKED = {
+  type: 'object',
+  properties: {
+    token: { type: 'string', description: 'The token, or a text that holds it; at most 1,000 characters.' },
+    url: { type: ['string', 'null'], description: 'Where it was found, by http or https; at most 2,000 characters.' },
+    source: { type: ['string', 'null'], description: 'What kind of place that is; at most 100 characters.' },
+    type: { description: 'Not looked at, as all that is not named here.' },
+  },
+  required: ['token'],
+} as const;
 
 export const TOKEN_OPERATIONS: Operations = {
   'GET /api/scopes': {
@@ -75,6 +85,31 @@ export const TOKEN_OPERATIONS: Operations = {
     summary: 'Revokes a token of an organization by its name.',
     status: 201,
     answer: REVOKED,
+  },
+  'POST /api/leaked-tokens': {
+    action: 'secret',
+    summary: 'Revokes tokens that somebody has found where they do not belong.',
+    detail:
+      'For scanners of secrets, and for anybody: whoever holds a token may end it, without signing in. The body is a list, or the list in an object as `tokens`; at most 100 tokens and 256 KiB, 30 times a minute from one address. Whom they belong to is told where they were found. The answer is the same whether there are such tokens, and comes when no gateway takes them any more; asking again is harmless.',
+    body: {
+      oneOf: [
+        { type: 'array', items: LEAKED, maxItems: 100 },
+        {
+          type: 'object',
+          properties: { tokens: { type: 'array', items: LEAKED, maxItems: 100 } },
+          required: ['tokens'],
+        },
+      ],
+    },
+    status: 200,
+    answer: object({
+      received: { type: 'integer', minimum: 0, description: 'How many entries there were.' },
+      malformed: {
+        type: 'array',
+        items: count,
+        description: 'Which of them, from 0, hold no whole token, by its form alone: maybe cut when it was copied.',
+      },
+    }),
   },
   'GET /api/users/:login/tokens': {
     action: 'superuser',
