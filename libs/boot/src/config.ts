@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Fault } from '@vivarium/fault/fault';
 import { z } from 'zod';
+import { type MailConfig, mailOf } from './config-mail.js';
 
 export const ROLES = ['gateway', 'identity', 'authz', 'packages', 'conda-index', 'pypi-index'] as const;
 export type Role = (typeof ROLES)[number];
@@ -75,6 +76,8 @@ const schema = z.object({
     .positive()
     .default(10 * 2 ** 30),
   VIVARIUM_SWEEP_GRACE_SECONDS: z.coerce.number().int().min(0).default(3_600),
+  SMTP_URL: z.string().optional(),
+  MAIL_FROM: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
 });
@@ -117,6 +120,7 @@ export interface Config {
   readonly maxUploadBytes: number;
   /** How long bytes stay that nothing names any more. */
   readonly sweepGraceMs: number;
+  readonly mail: MailConfig;
   readonly logLevel: string;
   readonly otlpEndpoint: string | undefined;
 }
@@ -154,6 +158,7 @@ function configOf(target: Target, values: z.infer<typeof schema>): Config {
     organizations: values.VIVARIUM_ORGANIZATIONS,
     maxUploadBytes: values.VIVARIUM_MAX_UPLOAD_BYTES,
     sweepGraceMs: values.VIVARIUM_SWEEP_GRACE_SECONDS * 1_000,
+    mail: mailOf(values, target === 'identity' || target === 'all'),
     // One process prints a short welcome for a person; its log speaks up only when something is wrong.
     logLevel: values.LOG_LEVEL ?? (target === 'all' ? 'warn' : 'info'),
     otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,

@@ -15,7 +15,11 @@ export interface Message {
 // Who never looks keeps the newest.
 const MESSAGES_MAX = 1_000;
 
-/** Puts a message into an inbox, unless one of that key is there. False if it was, or there is no such account. */
+// Anybody may add anybody to groups: a mailbox is not to be filled with it. The inbox has the others.
+const MAILS_A_DAY = 20;
+const DAY_MS = 86_400_000;
+
+/** Puts a message into an inbox, and writes down that it is to be mailed, unless one of that key is there. False if it was, or there is no such account. */
 export async function deliver(tx: Tx, message: Message, now: Date): Promise<boolean> {
   const { accountId, key, kind, text, detail } = message;
   // By inbox_key_key and accounts_pkey.
@@ -28,5 +32,17 @@ export async function deliver(tx: Tx, message: Message, now: Date): Promise<bool
   await tx.$executeRaw`
     DELETE FROM inbox WHERE account_id = ${accountId} AND id <= (
       SELECT id FROM inbox WHERE account_id = ${accountId} ORDER BY id DESC OFFSET ${MESSAGES_MAX} LIMIT 1)`;
+  await post(tx, message, now);
   return true;
+}
+
+/** Only for an account that has an address, and up to twenty of a kind in a day. */
+async function post(tx: Tx, { accountId, kind, text }: Message, now: Date): Promise<void> {
+  // By accounts_pkey and inbox_account.
+  await tx.$executeRaw`
+    INSERT INTO mails (account_id, text, created_at, due_at)
+    SELECT a.id, ${text}, ${now}, ${now} FROM accounts a
+    WHERE a.id = ${accountId} AND a.email IS NOT NULL AND ${MAILS_A_DAY} >= (
+      SELECT count(*) FROM inbox i
+      WHERE i.account_id = a.id AND i.kind = ${kind} AND i.created_at > ${new Date(now.getTime() - DAY_MS)})`;
 }

@@ -12,6 +12,8 @@ import { Inbox } from './inbox.js';
 import { Invitations } from './invitations.js';
 import { LastUsed } from './last-used.js';
 import { Leases } from './leases.js';
+import { MailRelay } from './mail-relay.js';
+import { ownersOf } from './makers.js';
 import { NamedTokens } from './named-tokens.js';
 import { noticeExpiry } from './notices-of-expiry.js';
 import { OrganizationAccounts } from './organization-accounts.js';
@@ -21,6 +23,10 @@ import { SignUps } from './sign-ups.js';
 import { SigningKeys } from './signing-keys.js';
 import { Tokens } from './tokens.js';
 import { Users } from './users.js';
+
+/** What is done without being asked. */
+const BACKGROUND = Symbol('background');
+type Background = readonly { start(): void; stop(): Promise<void> }[];
 
 const NOTICES_MS = 10 * 60_000;
 // A key signs for a day; a published set may be remembered for ten minutes.
@@ -39,9 +45,11 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
     pool: ports.pool,
     name: 'notices of tokens that expire',
     everyMs: NOTICES_MS,
-    work: (signal) => noticeExpiry(db, ports.clock(), signal),
+    work: (signal) => noticeExpiry(db, (id) => ownersOf(ports, id), ports.clock(), signal),
     log: ports.log,
   });
+  const { mail, pool, clock, log } = ports;
+  const relays = mail === undefined ? [] : [new MailRelay({ ...mail, db, pool, clock, log })];
   return {
     module: IdentityModule,
     controllers: [
@@ -65,7 +73,7 @@ export function identityModule(ports: IdentityPorts): DynamicModule {
       { provide: DB, useValue: db },
       { provide: SigningKeys, useValue: keys },
       { provide: LastUsed, useValue: new LastUsed(db, ports) },
-      { provide: Chore, useValue: notices },
+      { provide: BACKGROUND, useValue: [notices, ...relays] },
     ],
   };
 }
@@ -75,15 +83,15 @@ class IdentityModule implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     @Inject(DB) private readonly db: Db,
     @Inject(LastUsed) private readonly lastUsed: LastUsed,
-    @Inject(Chore) private readonly notices: Chore<number>,
+    @Inject(BACKGROUND) private readonly background: Background,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.notices.start();
+    for (const each of this.background) each.start();
   }
 
   async onModuleDestroy(): Promise<void> {
-    await this.notices.stop();
+    await Promise.all(this.background.map((each) => each.stop()));
     await this.lastUsed.settle();
     await this.db.$disconnect();
   }

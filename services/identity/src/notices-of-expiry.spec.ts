@@ -1,9 +1,10 @@
 import { jest } from '@jest/globals';
 import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
+import { Fault } from '@vivarium/fault/fault';
 import { clientOf } from '@vivarium/rpc/rpc';
 import { ensureFirstAdmin, outboxOnly } from './administration.js';
 import { ADMIN, RunningIdentity } from './identity.fixture.js';
-import { noticeExpiry } from './notices-of-expiry.js';
+import { noticeExpiry, type OwnersOf } from './notices-of-expiry.js';
 
 jest.setTimeout(120_000);
 
@@ -25,7 +26,12 @@ describe('a token that ends soon', () => {
     const { assertion } = await identity.as(user);
     return (await clientOf(Inbox, identity.bus, { assertion }).list({})).messages;
   };
-  const notice = (aheadMs: number) => noticeExpiry(identity.database.db, identity.clock() + aheadMs);
+  const ownersOf = async (organizationId: string) =>
+    [...identity.owners]
+      .map((who) => who.split(' '))
+      .flatMap(([id, user]) => (id === organizationId ? [user ?? ''] : []));
+  const notice = (aheadMs: number, owners: OwnersOf = ownersOf) =>
+    noticeExpiry(identity.database.db, owners, identity.clock() + aheadMs);
 
   it('is told of once, 14 days before, to whoever made it', async () => {
     const acme = { id: 'org-acme', login: 'acme', kind: 'organization', createdAt: new Date() };
@@ -50,6 +56,29 @@ describe('a token that ends soon', () => {
       expect.stringMatching(/^token.expires: The token "release" of acme expires on \d{4}-\d\d-\d\d\./),
       expect.stringMatching(/^token.expires: Your token "month" expires on \d{4}-\d\d-\d\d\./),
     ]);
+  });
+
+  it('of an organization is told of to its owners, whoever made it, and later while authz does not answer', async () => {
+    const [carol, dan] = [await identity.createUser('carol'), await identity.createUser('dan')];
+    const globex = { id: 'org-globex', login: 'globex', kind: 'organization', createdAt: new Date() };
+    await identity.database.db.account.create({ data: globex });
+    identity.owners.add(`org-globex ${carol.id}`);
+    await identity.createToken(carol, { name: 'deploy', organization: 'globex', maxAgeSeconds: days(30) });
+    identity.owners.delete(`org-globex ${carol.id}`);
+    for (const { id } of [alice, dan]) identity.owners.add(`org-globex ${id}`);
+    const away: OwnersOf = () => Promise.reject(new Fault('unavailable', 'authz does not answer'));
+    expect(await notice(20 * DAY, away)).toBe(0);
+    const counts = await Promise.all([notice(20 * DAY), notice(20 * DAY)]);
+    expect(counts[0] + counts[1]).toBe(1);
+    expect(await notice(21 * DAY)).toBe(0);
+    for (const [owner, told] of [
+      [alice, 1],
+      [dan, 1],
+      [carol, 0],
+    ] as const) {
+      const texts = (await inboxOf(owner)).map(({ text }) => text);
+      expect(texts.filter((text) => text.startsWith('The token "deploy" of globex expires on'))).toHaveLength(told);
+    }
   });
 
   it('is not told of when it has ended, or to an account that is disabled', async () => {

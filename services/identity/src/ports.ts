@@ -1,5 +1,6 @@
 import type { DatabasePorts } from '@vivarium/boot/ports';
 import type { KeyPolicy } from './key-plan.js';
+import type { Mailer } from './mailer.js';
 
 /** Who may make an account: nobody but superusers, who was invited, or anybody. */
 export type SignUpPolicy = 'closed' | 'invitation' | 'open';
@@ -13,6 +14,8 @@ export interface IdentityPorts extends Pick<DatabasePorts, 'bus' | 'pool' | 'tru
   readonly reservedLogins: ReadonlySet<string>;
   /** Closed unless given. */
   readonly signUp?: SignUpPolicy;
+  /** What sends mails, and the address of the server that they name. Without it they wait. */
+  readonly mail?: { readonly mailer: Mailer; readonly publicUrl: string };
   /** A day and ten minutes unless given. */
   readonly signingKeys?: KeyPolicy;
 }

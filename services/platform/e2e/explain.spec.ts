@@ -1,3 +1,5 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { type Product, startProduct } from '@vivarium/testkit/product';
@@ -99,6 +101,24 @@ describe('the inbox', () => {
     await bob.expectCall(204, 'POST', `/inbox/${first?.id}/read`);
     await bob.expectCall(204, 'DELETE', `/inbox/${second?.id}`);
     expect(await read()).toMatchObject({ items: [{ id: first?.id, read_at: expect.any(String) }], unread: 0 });
+  });
+
+  it('is a mail in the folder, too, that says where a token is made and holds no secret', async () => {
+    const folder = join(product.env.DATA_DIR ?? '', 'mail');
+    const mailsTo = async (login: string) => {
+      const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.eml'));
+      const mails = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+      return mails.filter((mail) => mail.includes(`\r\nTo: ${login}@`));
+    };
+    while ((await mailsTo('bob')).length < 2) await sleep(200);
+    const [mail = ''] = await mailsTo('bob');
+    const [, body = ''] = mail.replaceAll('=\r\n', '').split('\r\n\r\nHello bob,');
+    expect(body).toContain('alice added you to the group devs of acme.');
+    expect(body).toContain(`${product.url}/#token`);
+    expect(secrets.foundIn((await mailsTo('bob')).join())).toEqual([]);
+    expect(await mailsTo('eve')).toEqual([]);
+    const modes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).mode & 0o777);
+    expect(new Set(await Promise.all(modes))).toEqual(new Set([0o600]));
   });
 });
 

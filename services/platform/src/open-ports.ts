@@ -9,6 +9,8 @@ import type { Counters } from '@vivarium/counters/counters';
 import { openCounters } from '@vivarium/counters/open-counters';
 import { startEmbeddedPostgres } from '@vivarium/db/embedded';
 import { openPool } from '@vivarium/db/open';
+import type { Mailer } from '@vivarium/identity/mailer';
+import { openMailer } from '@vivarium/identity/open-mailer';
 import { Invalidations } from '@vivarium/invalidation/invalidations';
 import type { Bus } from '@vivarium/rpc/bus';
 import { LocalExchange } from '@vivarium/rpc/local';
@@ -48,6 +50,12 @@ export class OpenPorts {
   counters(): Promise<Counters> {
     this.#counters ??= this.#openCounters();
     return this.#counters;
+  }
+
+  /** What takes outgoing mail: nothing is held open between two mails. */
+  mailer(): Mailer {
+    const { mail, dataDir } = this.#config;
+    return openMailer(mail, join(dataDir, 'mail'));
   }
 
   async rolePorts(service: Role | 'platform'): Promise<RolePorts> {

@@ -25,8 +25,10 @@ export const TARGETS: Readonly<Record<Target, readonly Role[]>> = {
 export const STARTERS: Readonly<Record<Role, RoleStarter>> = {
   identity: async (context) => {
     const ports = await context.open.databasePorts('identity', 'identity');
-    const { secret, signUp } = ports.config;
-    return startService(context, ports, identityModule({ ...ports, secret, signUp, reservedLogins: RESERVED_LOGINS }));
+    const { secret, signUp, publicUrl } = ports.config;
+    const mail = { mailer: context.open.mailer(), publicUrl };
+    const given = { ...ports, secret, signUp, mail, reservedLogins: RESERVED_LOGINS };
+    return startService(context, ports, identityModule(given));
   },
   authz: async (context) => {
     const ports = await context.open.databasePorts('authz', 'authz');
