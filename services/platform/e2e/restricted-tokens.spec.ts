@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { skipSuiteUnless } from '@vivarium/testkit/missing';
 import { productTarget } from '@vivarium/testkit/product';
-import type { Answered } from './ask.js';
+import { mintToken } from '@vivarium/token/format';
+import { type Answered, ask } from './ask.js';
 import { condaPackage, wheel } from './distributions.js';
 import { Publisher } from './publisher.js';
 import { Secrets } from './secrets.js';
@@ -266,6 +268,122 @@ suite('a token', () => {
     // All of them at once, by a superuser.
     await admin.expectCall(200, 'DELETE', '/users/dora/tokens');
     expect(await Promise.all(paths.map((path) => statusOf(path)))).toEqual(paths.map(() => 401));
+  });
+
+  describe('that has leaked', () => {
+    const FOUND_AT = 'https://code.example/nora/build/blob/main/ci.yml#L7';
+    let nora: Publisher;
+    let unknown: string;
+
+    beforeAll(async () => {
+      nora = await admin.makeUser('nora');
+      await nora.upload(condaPackage({ name: 'own', version: '1.0' }), { isPrivate: true });
+      unknown = secrets.keep('a token that never was', mintToken(randomBytes));
+    });
+
+    /** By nobody, with nothing but what was found. */
+    const report = (body: unknown): Promise<Answered> =>
+      ask(`${stand.product.api}/leaked-tokens`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const inboxOf = async (who: Publisher) => {
+      const { items } = (await who.expectCall(200, 'GET', '/inbox')).json<{
+        items: readonly { kind: string; text: string; detail: object }[];
+      }>();
+      return items.filter(({ kind }) => kind === 'token.leaked');
+    };
+    const eventsOf = async (who: Publisher, owner: string) => {
+      const { items } = (await who.expectCall(200, 'GET', `/audit?owner=${owner}`)).json<{
+        items: readonly { action: string }[];
+      }>();
+      return items.filter(({ action }) => action === 'token.leaked');
+    };
+
+    it('is served by no gateway from the answer on to whoever reports it, and its owner is told where it was', async () => {
+      const token = await make({}, {}, nora);
+      const child = await make({}, {}, new Publisher(stand.product, secrets, 'nora', token));
+      const paths = [token, child].flatMap((each) => [
+        `/t/${each}/nora/noarch/repodata.json`,
+        `/t/${each}/nora/noarch/own-1.0-0.conda`,
+        `/pypi/t/${each}/nora/simple/`,
+      ]);
+      expect(await Promise.all(paths.map((path) => statusOf(path)))).toEqual(paths.map(() => 200));
+      const poll = stand.poll(paths);
+      await sleep(200);
+      const text = `channels: [${stand.product.url}/t/${token}/nora]`;
+      const answered = await report([
+        { token: text, type: 'vivarium', url: `${FOUND_AT}&t=${token}`, source: 'content' },
+      ]);
+      expect([answered.status, answered.json()]).toEqual([200, { received: 1, malformed: [] }]);
+      await sleep(200);
+      const late = (await poll.stop()).filter(({ beganMs }) => beganMs > answered.headMs);
+      expect(late.length).toBeGreaterThan(paths.length);
+      expect(late.filter(({ isServed }) => isServed)).toEqual([]);
+      expect(await Promise.all(paths.map((path) => statusOf(path)))).toEqual(paths.map(() => 401));
+
+      const [[message, ...others], [event, ...more]] = [await inboxOf(nora), await eventsOf(nora, 'nora')];
+      expect([others, more]).toEqual([[], []]);
+      const url = `${FOUND_AT}&t=<token>`;
+      expect(message?.text).toContain(`was reported as leaked and is revoked, and with it 1 that it made.`);
+      expect(message?.text).toContain(`found here: ${url} (content)`);
+      expect(event).toMatchObject({
+        actor: '',
+        credential: '',
+        address: '127.0.0.1',
+        resource: expect.stringMatching(/^token t\d+ of nora$/),
+        before: { revoked: 2 },
+        after: { url, source: 'content' },
+      });
+      expect(secrets.foundIn(JSON.stringify([message, event, answered.text()]))).toEqual([]);
+    });
+
+    it('is answered as one that never was and one that was revoked before; each is done once', async () => {
+      const living = await make({}, {}, nora);
+      const before = [(await inboxOf(nora)).length, (await eventsOf(nora, 'nora')).length];
+      const answers: Answered[] = [];
+      for (const token of [living, living, unknown]) answers.push(await report({ tokens: [{ token, url: FOUND_AT }] }));
+      const told = answers.map(({ status, reason, told, text }) => JSON.stringify([status, reason, told, text()]));
+      expect(new Set(told).size).toBe(1);
+      expect(answers[0]?.status).toBe(200);
+      const after = [(await inboxOf(nora)).length, (await eventsOf(nora, 'nora')).length];
+      expect(after).toEqual(before.map((count) => count + 1));
+    });
+
+    it('of an organization is told to its owners', async () => {
+      await nora.expectCall(201, 'POST', '/organizations', { login: 'norasworks', name: 'Works' });
+      const olga = await admin.makeUser('olga');
+      await nora.expectCall(204, 'PUT', '/group/norasworks/owners/members/olga');
+      const token = await make({}, { user: 'norasworks' }, nora);
+      expect(await statusOf(`/t/${token}/norasworks/noarch/repodata.json`)).toBe(200);
+      expect((await report([{ token, url: FOUND_AT }])).status).toBe(200);
+      expect(await statusOf(`/t/${token}/norasworks/noarch/repodata.json`)).toBe(401);
+      const texts = [...(await inboxOf(olga)), ...(await inboxOf(nora)).slice(0, 1)].map(({ text }) => text);
+      expect(texts).toEqual([1, 2].map(() => expect.stringMatching(/^The token "t\d+" of norasworks was reported/)));
+      expect(await eventsOf(olga, 'norasworks')).toHaveLength(1);
+    });
+
+    it('is repeated by no refusal, nor is what is left of it', async () => {
+      const cut = unknown.slice(0, -1);
+      for (const body of [[{ token: cut }], [{ token: unknown, url: unknown }], { token: unknown }, unknown]) {
+        const answered = await report(body);
+        expect([answered.status, secrets.foundIn(answered.text())]).toEqual([400, []]);
+        expect(answered.text()).not.toContain(cut.slice(0, 20));
+      }
+    });
+
+    it('is reported thirty times a minute from one address', async () => {
+      const statuses: number[] = [];
+      let last: Answered | undefined;
+      for (let reports = 0; reports < 31 && last?.status !== 429; reports++) {
+        last = await report([]);
+        statuses.push(last.status);
+      }
+      expect([new Set(statuses.slice(0, -1)), last?.status]).toEqual([new Set([400]), 429]);
+      expect(Number(last?.headers['retry-after'])).toBeGreaterThan(0);
+      expect(last?.json()).toMatchObject({ code: 'rate_limited' });
+    });
   });
 
   it('is told of none of this in the logs', async () => {

@@ -2,6 +2,7 @@ import type { CondaResource } from '@vivarium/conda/path';
 import type { Route } from '@vivarium/gateway/routes';
 import type { PypiResource } from '@vivarium/pypi/path';
 import type { Product } from '@vivarium/testkit/product';
+import { mintToken } from '@vivarium/token/format';
 import pg from 'pg';
 import { databaseUrlOf } from './database-url.js';
 import type { Publisher } from './publisher.js';
@@ -107,6 +108,9 @@ function filled(shape: string, place: Place): string {
   return shape.replace(/\{(channel|organization|package|sha256|shard)\}/g, (_, name: keyof Place) => place[name]);
 }
 
+// Of the form of a token, and nobody's.
+const NO_TOKEN = mintToken((sizeBytes) => new Uint8Array(sizeBytes).fill(1));
+
 /** What every change is sent with: all that some route wants, so that it is the asker who is refused and not the form. */
 export function changeOf(place: Place): string {
   return JSON.stringify({
@@ -127,6 +131,7 @@ export function changeOf(place: Place): string {
     to: 'bob',
     to_owner: 'bob',
     confirm: place.organization,
+    tokens: [{ token: NO_TOKEN }],
   });
 }
 

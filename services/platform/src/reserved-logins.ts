@@ -4,8 +4,8 @@ import { KNOWN_SUBDIRS } from '@vivarium/conda/subdir';
 const WORDS = `
   .well-known account accounts anonymous api app apps assets audit auth authentication authentication-type
   authentications can-i channel channels collaborators commit conda conda-forge copy defaults dist docs download
-  favicon files group groups health help inbox index install invite invitations label labels legacy licence license
-  local login logout me metrics nolabel notices oauth organization organizations orgs package package_listing packages
+  favicon files group groups health help inbox index install invite invitations label labels leaked-tokens legacy licence
+  license local login logout me metrics nolabel notices oauth organization organizations orgs package package_listing packages
   pypi recent release repodata repos robots scopes search session sessions settings shards sharing signup sign-up
   simple stage static t takedown team token tokens upload user users v1 vivarium web well-known
 `;
