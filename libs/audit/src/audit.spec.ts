@@ -13,7 +13,9 @@ import { type AuditEntry, addAudit, listAudit } from './audit.js';
 
 jest.setTimeout(60_000);
 
-const SQL = new URL('../sql/audit.sql', import.meta.url);
+const MIGRATIONS = ['20261202000000_audit', '20261205000000_audit_of_two'];
+const sqlOf = (migration: string) =>
+  readFile(new URL(`../sql/${migration.replace(/^\d+_/, '')}.sql`, import.meta.url), 'utf8');
 
 const ANN = create(CallerSchema, {
   accountId: 'ann-id',
@@ -31,7 +33,7 @@ describe('the audit table', () => {
   beforeAll(async () => {
     server = await startTemporaryPostgres();
     pool = openPool({ url: server.url, schema: 'public', applicationName: 'audit', log: () => undefined });
-    await pool.query(await readFile(SQL, 'utf8'));
+    for (const each of MIGRATIONS) await pool.query(await sqlOf(each));
   });
 
   afterAll(async () => {
@@ -97,6 +99,21 @@ describe('the audit table', () => {
     expect(seen).toEqual(expected.reverse().map((at) => `r${at}`));
   });
 
+  it('gives what goes from one account to another to the owners of both, once to everybody else', async () => {
+    await write({ resource: 'before', ownerId: 'zeta' }, 1);
+    await write({ resource: 'moved', ownerId: 'acme', otherOwnerId: 'zeta' }, 2);
+    await write({ resource: 'after', ownerId: 'zeta' }, 3);
+    const named = async (asked: Parameters<typeof list>[0]) =>
+      (await list(asked)).events.map(({ resource }) => resource);
+    expect(await named({ ownerId: 'acme' })).toEqual(['moved']);
+    expect(await named({ ownerId: 'zeta' })).toEqual(['after', 'moved', 'before']);
+    const [last] = (await list({ ownerId: 'zeta', limit: 1 })).events;
+    expect(await named({ ownerId: 'zeta', beforeId: last?.id ?? '', limit: 1 })).toEqual(['moved']);
+    expect(await named({ everything: true })).toEqual(['after', 'moved', 'before']);
+    // What is about one account alone is not everybody's.
+    expect(await named({ ownerId: '' })).toEqual([]);
+  });
+
   it('keeps a bounded part of what is long', async () => {
     await write({ resource: 'x'.repeat(10_000), after: { names: 'y'.repeat(100_000) } });
     const { events } = await list({ everything: true });
@@ -105,8 +122,10 @@ describe('the audit table', () => {
   });
 
   it.each(['identity', 'authz', 'packages'])('has the same table in %s', async (service) => {
-    const path = `../../../services/${service}/prisma/migrations/20261202000000_audit/migration.sql`;
-    expect(await readFile(new URL(path, import.meta.url), 'utf8')).toBe(await readFile(SQL, 'utf8'));
+    for (const each of MIGRATIONS) {
+      const path = `../../../services/${service}/prisma/migrations/${each}/migration.sql`;
+      expect(await readFile(new URL(path, import.meta.url), 'utf8')).toBe(await sqlOf(each));
+    }
   });
 
   it('gives no more than fits into a message, and all of it page by page', async () => {

@@ -18,6 +18,8 @@ export interface AuditEntry {
   readonly action: string;
   /** Id of the account whose owners may read of it; empty: superusers only. */
   readonly ownerId: string;
+  /** Id of another account whose owners may read of it too: where something goes from the one to the other. */
+  readonly otherOwnerId?: string;
   /** In words: `acme/secret`, `token ci of acme`. At most 500 characters are kept. */
   readonly resource: string;
   /** What it was before, as far as it changed; absent: nothing. */
@@ -39,7 +41,7 @@ const FACTS_LENGTH_MAX = 16_384;
 
 /**
  * Writes one event into the transaction that makes the change: both are committed, or neither.
- * The table is that of `sql/audit.sql`.
+ * The table is that of `sql/`.
  */
 export async function addAudit(tx: Transaction, entry: AuditEntry, nowMs: number): Promise<void> {
   const { actor, actorId, credential, address } = actorOf(entry.actor);
@@ -55,9 +57,10 @@ export async function addAudit(tx: Transaction, entry: AuditEntry, nowMs: number
     entry.resource.slice(0, RESOURCE_LENGTH_MAX),
     factsText(entry.before),
     factsText(entry.after),
+    entry.otherOwnerId ?? '',
   ];
-  const sql = `INSERT INTO audit (id, at, actor, actor_id, credential, address, action, owner_id, resource, before, after)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb)`;
+  const sql = `INSERT INTO audit (id, at, actor, actor_id, credential, address, action, owner_id, resource, before, after, other_owner_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb, $12)`;
   if ('$executeRawUnsafe' in tx) await tx.$executeRawUnsafe(sql, ...values);
   else await tx.query(sql, values);
 }
@@ -78,22 +81,19 @@ interface Row {
 
 /**
  * A page of one service's events, newest first: at most 500, or fewer if `limit` says so or no more fit into a message. Throws Fault('unavailable').
- * Relies on the indexes audit_owner and audit_pkey.
+ * Relies on the indexes audit_owner, audit_other_owner and audit_pkey.
  */
 export async function listAudit(pool: Pick<Pool, 'query'>, request: ListAuditRequest): Promise<ListAuditResponse> {
   const limit = request.limit > 0 ? Math.min(request.limit, PAGE_MAX) : PAGE_MAX;
-  const wheres = [
-    ...(request.everything ? [] : ['owner_id = $2']),
-    ...(request.beforeId === '' ? [] : [`id < $${request.everything ? 2 : 3}`]),
-  ];
-  const values = [
-    limit + 1,
-    ...(request.everything ? [] : [request.ownerId]),
-    ...(request.beforeId === '' ? [] : [request.beforeId]),
-  ];
-  const where = wheres.length === 0 ? '' : `WHERE ${wheres.join(' AND ')}`;
+  // Ids begin with digits of a time: `g` is behind them all.
+  const values = [limit + 1, request.beforeId === '' ? 'g' : request.beforeId];
+  const page = (where: string) => `SELECT * FROM audit WHERE ${where} id < $2 ORDER BY id DESC LIMIT $1`;
+  const sql = request.everything
+    ? page('')
+    : `SELECT * FROM ((${page('owner_id = $3 AND')}) UNION ALL (${page(`other_owner_id = $3 AND other_owner_id <> '' AND`)})) AS events
+       ORDER BY id DESC LIMIT $1`;
   try {
-    const { rows } = await pool.query<Row>(`SELECT * FROM audit ${where} ORDER BY id DESC LIMIT $1`, values);
+    const { rows } = await pool.query<Row>(sql, request.everything ? values : [...values, request.ownerId]);
     const events = fitting(rows.slice(0, limit).map(eventOf));
     return create(ListAuditResponseSchema, { events, more: rows.length > events.length });
   } catch (error) {

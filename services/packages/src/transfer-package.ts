@@ -61,6 +61,7 @@ export async function transferPackage(
     {
       ...actingOf(source),
       action: 'package.transfer',
+      otherOwnerId: target.channel.id,
       resource: `${source.channel.login}/${row.name}`,
       before: { channel: source.channel.login, grants: row.grants.length },
       after: { channel: target.channel.login, visibility: row.visibility },

@@ -112,6 +112,7 @@ describe('transfer', () => {
       {
         actor: 'ann',
         owner_id: 'id-ann',
+        other_owner_id: acme,
         resource: 'ann/tool_box',
         before: { channel: 'ann', grants: 1 },
         after: { channel: 'acme', visibility: 'private' },
