@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { jest } from '@jest/globals';
 import { Inbox } from '@vivarium/contracts/gen/vivarium/identity/v1/inbox_pb';
 import { Tokens } from '@vivarium/contracts/gen/vivarium/identity/v1/tokens_pb';
@@ -5,6 +6,7 @@ import { clientOf } from '@vivarium/rpc/rpc';
 import { mintToken } from '@vivarium/token/format';
 import { ensureFirstAdmin, outboxOnly } from './administration.js';
 import { ADMIN, RunningIdentity, sha256Of } from './identity.fixture.js';
+import { revokeInText } from './revoke-in-text.js';
 
 jest.setTimeout(120_000);
 
@@ -200,6 +202,22 @@ describe('a token that somebody has found', () => {
     const many = Array.from({ length: 101 }, () => token);
     await expect(report(many)).rejects.toMatchObject({ code: 'invalid' });
     expect(await isLiving(token)).toBe(true);
+  });
+
+  it('is one of many in a text that an operator gives, and ends on the word of the platform', async () => {
+    const [mine, works] = [await make(mia), await make(alice, { organization: 'acme' })];
+    const unknown = Array.from({ length: 150 }, () => mintToken(randomBytes));
+    const { clock, database } = identity;
+    const log = { warn: () => undefined };
+    const whose = async () => [of(bob).id];
+    const rules = { clock, log, invalidations: outboxOnly, ownersOf: whose };
+    const text = [...unknown, `/t/${mine.token}/mia`, works.token, mine.token].join('\n');
+    expect(await revokeInText(rules, database.db, text)).toEqual({ found: 152, revoked: 2 });
+    expect([await isLiving(mine.token), await isLiving(works.token)]).toEqual([false, false]);
+    expect((await events()).slice(-2).map(({ actor }) => actor)).toEqual(['service:platform', 'service:platform']);
+    expect((await inboxOf(bob))[0]?.text).toContain(`"${works.name}" of acme`);
+    expect(await revokeInText(rules, database.db, text)).toEqual({ found: 152, revoked: 0 });
+    await expect(revokeInText(rules, database.db, mine.token.slice(1))).rejects.toMatchObject({ code: 'invalid' });
   });
 
   it('stands in no row, message or line', async () => {

@@ -12,13 +12,18 @@ import { isTokenName } from './token-name.js';
 // News of one change is one message, and a message of this many facts is still small.
 const FACTS_PER_MESSAGE = 500;
 
+/** What a revocation needs: the outbox, be it beside a running server or in it. */
+export interface RevocationPorts extends Pick<IdentityPorts, 'clock'> {
+  readonly invalidations: Pick<IdentityPorts['invalidations'], 'add'>;
+}
+
 /**
  * Revokes tokens and all that were made by them, and names them in the outbox, in the caller's transaction. Gives the ids.
  * Tokens that were revoked before are left as they are.
  */
 export async function revokeTokens(
   tx: Tx,
-  { invalidations, clock }: Pick<IdentityPorts, 'invalidations' | 'clock'>,
+  { invalidations, clock }: RevocationPorts,
   ids: readonly string[],
 ): Promise<readonly string[]> {
   const [facts, now] = [[] as FactVersion[], new Date(clock())];

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +11,7 @@ import { type ClientResult, runClient } from '@vivarium/testkit/clients';
 import { noteMissing } from '@vivarium/testkit/missing';
 import { type Product, startProduct } from '@vivarium/testkit/product';
 import { productCommand } from '@vivarium/testkit/product-process';
+import { mintToken } from '@vivarium/token/format';
 import { ask } from './ask.js';
 import { condaPackage } from './distributions.js';
 import { condaBase, condaFormats } from './formats.js';
@@ -128,6 +130,7 @@ describe('the command line', () => {
     ['user', 'reset-password'],
     ['user', 'disable'],
     ['user', 'enable'],
+    ['revoke-tokens'],
     ['rebuild'],
     ['fsck'],
     ['sweep'],
@@ -209,6 +212,37 @@ describe('beside a running product', () => {
     expect(await asHank()).toBe(200);
     const { code, stderr } = await product.command(['user', 'disable', 'nobody-here']);
     expect([code, stderr]).toEqual([1, expect.stringContaining('nobody-here')]);
+  });
+
+  it('revokes the tokens in a text that it is given, tells whose they are, and repeats none', async () => {
+    const ivy = await admin.makeUser('ivy');
+    await ivy.expectCall(201, 'POST', '/organizations', { login: 'ivyworks', name: 'Works' });
+    const tokens = [
+      await ivy.makeToken({ name: 'in a log' }),
+      await ivy.makeToken({ name: 'beside it', organization: 'ivyworks' }),
+    ];
+    const unknown = secrets.keep('a token that never was', mintToken(randomBytes));
+    const input = tokens.map((token) => `GET /t/${token}/ivy/noarch/repodata.json 200\n`).join('') + unknown;
+    const done = await product.command(['revoke-tokens'], { input });
+    expect([done.code, done.stdout]).toEqual([0, 'revoked 2 of 3 tokens; the others counted for nothing here\n']);
+    const statuses = () =>
+      Promise.all(
+        tokens.map(
+          async (token) =>
+            (await ask(`${product.api}/authentication`, { headers: { Authorization: `token ${token}` } })).status,
+        ),
+      );
+    expect(await statuses()).toEqual([401, 401]);
+    const { items } = (await ivy.expectCall(200, 'GET', '/inbox')).json<{ items: readonly { text: string }[] }>();
+    expect(items.map(({ text }) => text.split('.')[0]).sort()).toEqual([
+      'The token "beside it" of ivyworks was reported as leaked and is revoked',
+      'Your token "in a log" was reported as leaked and is revoked',
+    ]);
+    const trail = (await ivy.expectCall(200, 'GET', '/audit?owner=ivyworks')).json<{ items: readonly object[] }>();
+    expect(trail.items).toContainEqual(expect.objectContaining({ action: 'token.leaked', actor: 'service:platform' }));
+    const none = await product.command(['revoke-tokens'], { input: `${unknown.slice(0, -1)}\n` });
+    expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('no whole token')]);
+    expect(secrets.foundIn(`${done.stderr}${none.stderr}${none.stdout}`)).toEqual([]);
   });
 
   it('finds the database up to date', async () => {

@@ -22,6 +22,14 @@ export function program(): Command {
     });
   addUserCommands(vivarium);
   vivarium
+    .command('revoke-tokens')
+    .description('revoke the tokens in a text on standard input that should not be there, and tell whose they are')
+    .action(async () => {
+      const config = readConfig(process.env, 'all');
+      const { revokeTokensByHand } = await import('./cli-revoke-tokens.js');
+      await revokeTokensByHand(config);
+    });
+  vivarium
     .command('rebuild')
     .argument('<channel>', 'login of the user or organization')
     .description('make the indexes of a channel anew from its files')
