@@ -77,6 +77,20 @@ export function composeJson(subdir: string, tarbz2Chunks: Chunks, condaChunks: C
   return unpacked(framesOf(repodataHead(subdir), tarbz2Chunks, condaChunks, REPODATA_TAIL));
 }
 
+/** The bytes of `composeJson` in pieces, each decompressed when it is asked for: for a thread that has others to serve meanwhile. */
+export function jsonPieces(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Generator<Uint8Array> {
+  return piecesOf(framesOf(repodataHead(subdir), tarbz2Chunks, condaChunks, REPODATA_TAIL));
+}
+
+/**
+ * The records of a chunk of `chunkTextOf`, by file name: without run exports, which are in shards only.
+ * Throws an Error if the bytes are no chunk: they come from our own store.
+ */
+export function recordsOfChunk(chunk: Uint8Array): ReadonlyMap<string, CondaRecord> {
+  const text = zlib.zstdDecompressSync(chunk, { maxOutputLength: MAX_CHUNK_BYTES }).toString('utf8');
+  return new Map(Object.entries(JSON.parse(`{${text}}`) as Record<string, CondaRecord>));
+}
+
 /** `run_exports.json.zst` of one directory, composed as `composeZst` does, from chunks of `runExportsTextOf`. Source: CEP-12. */
 export function composeRunExportsZst(subdir: string, tarbz2Chunks: Chunks, condaChunks: Chunks): Buffer {
   return joined(framesOf(runExportsHead(subdir), tarbz2Chunks, condaChunks, RUN_EXPORTS_TAIL));
@@ -106,7 +120,14 @@ function joined(frames: Chunks): Buffer {
 }
 
 function unpacked(frames: Chunks): Buffer {
-  return Buffer.concat(frames.flatMap((frame) => [SPACES, zlib.zstdDecompressSync(frame)]));
+  return Buffer.concat([...piecesOf(frames)]);
+}
+
+function* piecesOf(frames: Chunks): Generator<Uint8Array> {
+  for (const frame of frames) {
+    yield SPACES;
+    yield zlib.zstdDecompressSync(frame);
+  }
 }
 
 function withCommas(chunks: Chunks): Chunks {

@@ -3,11 +3,11 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { belongs, sees, type View, viewKey } from '@vivarium/access/view';
 import type { CondaManifest, ManifestPart } from '@vivarium/conda/manifest';
-import type { CondaRecord } from '@vivarium/conda/record';
-import { chunkTextOf, composeJson, composeZst, compressChunk } from '@vivarium/conda/rope';
-import { decodeShard, encodeShardIndex } from '@vivarium/conda/shard';
+import { chunkTextOf, composeZst, compressChunk, jsonPieces, recordsOfChunk } from '@vivarium/conda/rope';
+import { encodeShardIndex } from '@vivarium/conda/shard';
 import { LRUCache } from 'lru-cache';
 import type { ObjectStore } from './object-store.js';
+import { inSlices } from './slices.js';
 
 export type IndexFormat = 'json' | 'json.zst' | 'shard-index';
 
@@ -17,14 +17,15 @@ const views = new WeakMap<CondaManifest, LRUCache<string, CondaView>>();
 const MAX_VIEWS = 200;
 
 /** What a caller sees of one subdir, made once for all who see the same. */
-export function condaViewOf(manifest: CondaManifest, view: View, incarnation: string): CondaView {
+export function condaViewOf(manifest: CondaManifest, view: View, incarnation: string): CondaView | Promise<CondaView> {
   const known = views.get(manifest) ?? new LRUCache<string, CondaView>({ max: MAX_VIEWS });
   views.set(manifest, known);
   const seen = manifest.parts.filter((part) => belongs(view, part.audience)).map(({ audience }) => audience.id);
   const key = JSON.stringify([incarnation, seen, view.globs, view.subdirs]);
   const made = known.get(key) ?? new CondaView(manifest, view, incarnation);
   known.set(key, made);
-  return made;
+  const cut = made.cut();
+  return cut === undefined ? made : cut.then(() => made);
 }
 
 /** What a caller sees of one subdir: the parts of its manifest whose audiences the caller belongs to. */
@@ -34,6 +35,9 @@ export class CondaView {
   readonly #view: View;
   readonly #incarnation: string;
   readonly #fingerprints = new Map<IndexFormat, string>();
+  /** The names that are left of a part which a token's globs or subdirs cut. */
+  readonly #left = new Map<ManifestPart, readonly string[]>();
+  #cutting: Promise<void> | undefined;
   #hashes: ReadonlySet<string> | undefined;
 
   constructor(manifest: CondaManifest, view: View, incarnation: string) {
@@ -41,6 +45,14 @@ export class CondaView {
     this.#view = view;
     this.#incarnation = incarnation;
     this.#parts = manifest.parts.filter((part) => belongs(view, part.audience));
+  }
+
+  /** Finds out what a token's globs leave, which has to be waited for before anything else is asked; undefined if it is known. */
+  cut(): Promise<void> | undefined {
+    const parts = this.#parts.filter((part) => this.#isCut(part));
+    if (parts.every((part) => this.#left.has(part))) return undefined;
+    this.#cutting ??= this.#cutAll(parts);
+    return this.#cutting;
   }
 
   /** True if the caller may fetch the shard: its package is among those seen. */
@@ -104,36 +116,47 @@ export class CondaView {
       });
     }
     const [tarBz2, conda] = await this.#chunks(objects);
-    const compose = format === 'json' ? composeJson : composeZst;
-    return compose(this.#manifest.subdir, tarBz2, conda);
+    if (format === 'json.zst') return composeZst(this.#manifest.subdir, tarBz2, conda);
+    const breathe = inSlices();
+    const pieces: Uint8Array[] = [];
+    for (const piece of jsonPieces(this.#manifest.subdir, tarBz2, conda)) {
+      pieces.push(piece);
+      await breathe();
+    }
+    return Buffer.concat(pieces);
   }
 
   async #chunks(objects: ObjectStore): Promise<[Uint8Array[], Uint8Array[]]> {
     const chunks: [Uint8Array[], Uint8Array[]] = [[], []];
     for (const part of this.#parts) {
-      if (this.#isCut(part)) {
-        await this.#splitChunks(part, objects, chunks);
-        continue;
+      for (const [into, hashes] of [part.chunks.tarBz2, part.chunks.conda].entries()) {
+        const whole: Uint8Array[] = [];
+        for (const hash of hashes) whole.push(await objects.object(hash));
+        chunks[into === 0 ? 0 : 1].push(...(this.#isCut(part) ? await cutChunks(whole, this.#namesIn(part)) : whole));
       }
-      for (const hash of part.chunks.tarBz2) chunks[0].push(await objects.object(hash));
-      for (const hash of part.chunks.conda) chunks[1].push(await objects.object(hash));
     }
     return chunks;
   }
 
-  /** A token's globs may leave out some names of a chunk: then the part is made anew from its shards. */
-  async #splitChunks(part: ManifestPart, objects: ObjectStore, chunks: [Uint8Array[], Uint8Array[]]): Promise<void> {
-    for (const name of this.#namesIn(part)) {
-      const shard = decodeShard(await objects.object(part.shards[name] ?? ''));
-      pushChunk(chunks[0], shard.packages);
-      pushChunk(chunks[1], shard.condaPackages);
+  /** Hundreds of globs on tens of thousands of names take seconds. */
+  async #cutAll(parts: readonly ManifestPart[]): Promise<void> {
+    const breathe = inSlices();
+    for (const part of parts) {
+      const left: string[] = [];
+      for (const name of Object.keys(part.shards)) {
+        const thing = { audience: part.audience, name, subdir: this.#manifest.subdir };
+        if (sees(this.#view, thing)) left.push(name);
+        await breathe();
+      }
+      this.#left.set(part, left);
     }
   }
 
   #namesIn(part: ManifestPart): readonly string[] {
-    const names = Object.keys(part.shards);
-    if (!this.#isCut(part)) return names;
-    return names.filter((name) => sees(this.#view, { audience: part.audience, name, subdir: this.#manifest.subdir }));
+    if (!this.#isCut(part)) return Object.keys(part.shards);
+    const left = this.#left.get(part);
+    if (left !== undefined) return left;
+    throw new Error('a cut view was asked before it was known what is left of it');
   }
 
   #isCut(part: ManifestPart): boolean {
@@ -142,7 +165,15 @@ export class CondaView {
   }
 }
 
-function pushChunk(chunks: Uint8Array[], records: ReadonlyMap<string, CondaRecord>): void {
-  const text = chunkTextOf(records);
-  if (text !== '') chunks.push(compressChunk(text));
+/** What is left of chunks of which only these names are shown. */
+async function cutChunks(chunks: readonly Uint8Array[], names: readonly string[]): Promise<readonly Uint8Array[]> {
+  const breathe = inSlices();
+  const shown = new Set(names);
+  const left: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    const records = [...recordsOfChunk(chunk)].filter(([, { name }]) => shown.has(name));
+    if (records.length > 0) left.push(compressChunk(chunkTextOf(new Map(records))));
+    await breathe();
+  }
+  return left;
 }

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { belongs, sees, strangerView, type View, viewKey } from '@vivarium/access/view';
+import { sees, strangerView, type View } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
 import { Heads } from '@vivarium/contracts/gen/vivarium/pypiindex/v1/heads_pb';
 import { Fault } from '@vivarium/fault/fault';
@@ -16,6 +15,7 @@ import type { Files } from './files.js';
 import type { Floors } from './floor.js';
 import { headOf } from './head.js';
 import type { ObjectStore } from './object-store.js';
+import { pypiRootOf } from './pypi-root.js';
 import type { ReadRequest } from './read-request.js';
 import type { Answer, Redirect } from './send.js';
 
@@ -107,14 +107,7 @@ export class Pypi {
     const view = readableView(reader);
     const manifest = await this.#manifest(reader, label);
     const format = negotiateSimple(request.accept, request.format);
-    const names = manifest.parts
-      .filter((part) => belongs(view, part.audience))
-      .flatMap((part) => Object.keys(part.projects).filter((name) => sees(view, { audience: part.audience, name })))
-      .sort();
-    const audiences = manifest.parts.map(({ audience }) => audience);
-    const hash = createHash('sha256').update(viewKey(view, audiences, reader.channel.incarnation));
-    for (const name of names) hash.update(` ${name}`);
-    const fingerprint = hash.digest('hex').slice(0, 40);
+    const { names, fingerprint } = await pypiRootOf(manifest, view, reader.channel.incarnation);
     const shape = format === 'json' ? 'json' : 'html';
     const plain = () =>
       this.#objects.composed(`root ${shape} ${fingerprint}`, async () =>
