@@ -1,5 +1,6 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { jest } from '@jest/globals';
-import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
+import { type Caller, RestrictionsSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { aCondaPackage, aWheel } from '@vivarium/testkit/builders';
 import { RunningPackages, type Sent } from './packages.fixture.js';
 
@@ -165,6 +166,35 @@ describe('access', () => {
     });
     expect(await admit(bob, 'conda')).toMatchObject({ code: 'forbidden' });
     expect(await admit(undefined, 'conda')).toMatchObject({ code: 'unauthenticated' });
+  });
+
+  it('gives bytes to nobody who may only look at what is there before an upload', async () => {
+    await running.upload(ann, { ...conda('ann', 'secret', '3.0', 'linux-64'), labels: ['dev'] });
+    const place = { channel: 'ann', package: 'secret', version: '3.0', basename: 'linux-64/secret-3.0-0.conda' };
+    const open = { ...place, package: 'open', version: '1.0', basename: 'noarch/open-1.0-0.conda' };
+    const restricted = (id: string, restrictions: MessageInitShape<typeof RestrictionsSchema>) =>
+      running.token(ann, id, { restrictions: create(RestrictionsSchema, restrictions) });
+    const told = async (caller: Caller, bytes: boolean, at = place) => {
+      const found = await toldBy((await running.files(caller)).find({ ...at, bytes }));
+      const { blobKey, message } = found as { blobKey?: string; message?: string };
+      return message ?? (blobKey !== '' ? 'bytes' : 'no bytes');
+    };
+    for (const [caller, refusal] of [
+      [running.token(ann, 'b1', { scopes: ['conda:upload'] }), 'lacks the scope api:read'],
+      [running.token(ann, 'b2', { scopes: ['api:write'] }), 'lacks the scope api:read'],
+      [restricted('b3', { labels: ['main'] }), 'is limited to the labels main'],
+      [restricted('b4', { subdirs: ['osx-64'] }), 'is limited to the subdirs osx-64'],
+    ] as const) {
+      expect([await told(caller, false), await told(caller, true)]).toEqual([
+        'no bytes',
+        expect.stringContaining(refusal),
+      ]);
+      expect(await told(caller, true, open)).toBe('bytes');
+    }
+    expect(await told(restricted('b5', { labels: ['dev'], subdirs: ['linux-64'] }), true)).toBe('bytes');
+    for (const scope of ['api:read', 'conda']) {
+      expect(await told(running.token(ann, 'b6', { scopes: [scope] }), true)).toBe('bytes');
+    }
   });
 
   it('lets a collaborator upload to its package and nowhere else', async () => {

@@ -246,7 +246,13 @@ describe('the catalogue', () => {
     const second = await running.upload(ann, { ...sent, version: '2', bytes: Buffer.from('c,d') });
     expect([first.readable, second.created]).toEqual([true, true]);
     const files = await running.files(ann);
-    const found = await files.find({ channel: 'ann', package: 'data', version: '2', basename: 'data.csv' });
+    const found = await files.find({
+      channel: 'ann',
+      package: 'data',
+      version: '2',
+      basename: 'data.csv',
+      bytes: true,
+    });
     expect((await (await running.blobs.get(found.blobKey)).bytes(10)).toString()).toBe('c,d');
     await expect(running.send(ann, { ...sent, version: '2' })).rejects.toMatchObject({ code: 'conflict' });
   });

@@ -92,7 +92,7 @@ async function filesToCopy(tx: Tx, source: Actor, asked: CopyAsk) {
   });
   const found = await findPackage(tx, channel.id, asked.package);
   const row = readablePackage({ ...source, admission }, found, asked.package);
-  requireRead(source, row, { use: 'api', labels: [asked.from] });
+  requireRead(source, row, { uses: ['api'], labels: [asked.from] });
   const place = `${channel.login}/${row.name}`;
   const release = await findRelease(tx, row.id, asked.version);
   if (release === undefined) throw missing(`release "${place}/${asked.version.slice(0, 100)}"`);

@@ -23,6 +23,7 @@ import type { Queryable } from './query.js';
 import { Readability } from './readability.js';
 import { readableRelease } from './releases.js';
 import { missing, removeFile } from './remove.js';
+import { requireRead } from './rights.js';
 
 @Serves(FilesContract)
 export class Files implements HandlerOf<typeof FilesContract> {
@@ -35,8 +36,9 @@ export class Files implements HandlerOf<typeof FilesContract> {
     const { pool } = this.ports;
     const reader = await readerIn(this.ports, call, request.channel, 'upload');
     const { row, file } = await readableFile(pool, reader, request);
+    if (request.bytes) requireBytes(reader, row, file);
     const message = await packageMessageOf(pool, reader.channel.login, row);
-    return { file: fileMessage(file), package: message, blobKey: file.blobKey };
+    return { file: fileMessage(file), package: message, blobKey: request.bytes ? file.blobKey : '' };
   }
 
   async delete(request: DeleteFileRequest, call: Call) {
@@ -72,6 +74,17 @@ export class Files implements HandlerOf<typeof FilesContract> {
       fileId: file.id,
     };
   }
+}
+
+/**
+ * Throws unless the reader may have the bytes, by the API or by the repository of their kind. What an upload may look at is
+ * more, since it names its labels last.
+ */
+function requireBytes(reader: Reader, row: PackageRow, { basename, kind, labels }: FileRow): void {
+  const name = kind === 'pypi' ? (row.pypiName ?? row.name) : row.name;
+  const subdir = kind === 'conda' ? basename.slice(0, basename.indexOf('/')) : 'noarch';
+  const uses = kind === 'conda' || kind === 'pypi' ? (['api', kind] as const) : (['api'] as const);
+  requireRead(reader, row, { uses, labels, subdir, names: [name] });
 }
 
 async function readableFile(

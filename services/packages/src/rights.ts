@@ -24,16 +24,27 @@ export function requireRight(
   throw new Fault(decision.code, decision.reason);
 }
 
-/** Throws the answer for a missing package unless the actor may read it, under one of the labels if any are given. */
+/**
+ * Throws the answer for a missing package unless the actor may read it through one of the doors: under one of the labels, in
+ * the subdir and by one of the names if they are given. What is said of a refusal is that of the first door.
+ */
 export function requireRead(
   actor: Actor,
   row: PackageRow,
-  ask: { readonly use: Use; readonly labels?: readonly string[] | undefined },
+  ask: {
+    readonly uses: readonly Use[];
+    readonly labels?: readonly string[] | undefined;
+    readonly subdir?: string | undefined;
+    readonly names?: readonly string[] | undefined;
+  },
 ): void {
-  const resource = { kind: 'package', use: ask.use, label: ask.labels } as const;
-  const decision = decide(actor.caller, factsOf(actor, row), 'read', resource);
-  if (decision.allow) return;
-  if (decision.code === 'forbidden') throw new Fault(decision.code, decision.reason);
+  const { uses, labels: label, subdir, names } = ask;
+  const decisions = uses.map((use) =>
+    decide(actor.caller, factsOf(actor, row), 'read', { kind: 'package', use, label, subdir, names }),
+  );
+  if (decisions.some(({ allow }) => allow)) return;
+  const [denial] = decisions;
+  if (denial?.allow === false && denial.code === 'forbidden') throw new Fault(denial.code, denial.reason);
   throw missingPackage(actor.channel.login, row.name);
 }
 

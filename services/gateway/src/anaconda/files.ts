@@ -49,7 +49,7 @@ export class Files {
   async download(@Req() request: IncomingMessage, @Res() response: ServerResponse, @Param() params: FileParams) {
     const place = fileIn(params);
     const caller = await this.identify.identify(request, ['packages']);
-    const { file, blobKey } = await this.#files.find(place, caller.for('packages'));
+    const { file, blobKey } = await this.#files.find({ ...place, bytes: true }, caller.for('packages'));
     await send(request, response, this.#answer(present(file), blobKey, caller));
   }
 

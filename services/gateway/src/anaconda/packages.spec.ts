@@ -262,6 +262,7 @@ describe('files', () => {
     const path = '/api/download/alice/foo/0.1/osx-64/foo-0.1-0.tar.bz2';
     const whole = await gateway.ask(path);
     expect([whole.status, whole.text]).toEqual([200, 'hello']);
+    expect(gateway.others.heardOf(Files, 'find')).toMatchObject([{ bytes: true }]);
     expect(whole.headers).toMatchObject({
       etag: `"${FILE.sha256}"`,
       'content-type': 'application/octet-stream',
