@@ -209,7 +209,7 @@ async function untilStill(database: pg.Client): Promise<void> {
 async function stored(database: pg.Client): Promise<ReadonlyMap<string, string>> {
   const { rows } = await database.query<{ schema: string; name: string }>(
     `SELECT schemaname AS schema, tablename AS name FROM pg_tables
-     WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT IN ('leases', 'outbox', 'outbox_seq', 'chores')
+     WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT IN ('leases', 'outbox', 'outbox_seq', 'mails', 'chores')
      ORDER BY 1, 2`,
   );
   const digests = new Map<string, string>();
