@@ -3,7 +3,7 @@
 import { workerData } from 'node:worker_threads';
 import { type BlobsConfig, openBlobs } from '@vivarium/blobs/open-blobs';
 import { type FaultCode, faultOf, isFault } from '@vivarium/fault/fault';
-import { type Inspection, type InspectTask, inspectArchive } from './inspection.js';
+import { type ArchivePlace, type Inspection, inspectArchive } from './inspection.js';
 
 /** What a thread answers: a fault is data, since an error loses its code on the way between threads. */
 export type InspectReply =
@@ -15,7 +15,7 @@ const config = (Array.isArray(workerData) ? workerData : [workerData]).find(isCo
 if (config === undefined) throw new Error('the inspecting thread was not told where the blobs are');
 const blobs = openBlobs(config);
 
-export async function inspect(task: InspectTask): Promise<InspectReply> {
+export async function inspect(task: ArchivePlace): Promise<InspectReply> {
   try {
     return { inspection: await inspectArchive(await blobs, task) };
   } catch (error) {

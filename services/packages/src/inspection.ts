@@ -7,11 +7,16 @@ import { inspectWheel } from '@vivarium/pypi/wheel';
 import { readReceived } from './received-bytes.js';
 
 /** An archive to open: where its bytes are, and what it is called. */
-export interface InspectTask {
+export interface ArchivePlace {
   readonly kind: string;
   readonly stagingKey: string;
   /** Without a directory. */
   readonly filename: string;
+}
+
+export interface InspectTask extends ArchivePlace {
+  /** Who uploads it: accounts take turns. */
+  readonly accountId: string;
 }
 
 /** What an archive says of itself; nothing for kinds that are not opened. */
@@ -27,7 +32,7 @@ export interface Inspector {
 }
 
 /** Opens an archive by ranged reads. Throws as `Inspector` does, and Fault('conflict') if its bytes are gone. */
-export async function inspectArchive(blobs: Blobs, task: InspectTask): Promise<Inspection> {
+export async function inspectArchive(blobs: Blobs, task: ArchivePlace): Promise<Inspection> {
   const { kind, stagingKey, filename } = task;
   if (kind !== 'conda' && kind !== 'pypi') return { kind: 'other' };
   // They may go while they are read: another commit of the same upload may end first.

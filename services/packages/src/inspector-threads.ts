@@ -6,14 +6,15 @@ import type { Config } from '@vivarium/boot/config';
 import { Fault } from '@vivarium/fault/fault';
 import { Piscina } from 'piscina';
 import type { InspectReply } from './inspect.worker.js';
-import type { Inspector, InspectTask } from './inspection.js';
+import type { ArchivePlace, Inspection, Inspector, InspectTask } from './inspection.js';
+import { Turns } from './turns.js';
 
 export interface InspectorLimits {
   readonly threads: number;
   /** For one archive, from when a thread takes it. */
   readonly timeMs: number;
   readonly memoryMb: number;
-  /** How many may wait for a thread. */
+  /** How many of one account may wait for a thread. */
   readonly waiting: number;
 }
 
@@ -26,7 +27,7 @@ export function blobsConfigOf({ s3, dataDir }: Pick<Config, 's3' | 'dataDir'>): 
 
 /** An inspector in worker threads, each archive with a limit on time and memory. Threads start when they are needed. */
 export function threadInspector(blobs: BlobsConfig, limits: InspectorLimits = INSPECTOR_LIMITS): Inspector {
-  const pool = new Piscina<InspectTask, InspectReply>({
+  const pool = new Piscina<ArchivePlace, InspectReply>({
     filename: workerFile(),
     name: 'inspect',
     minThreads: 0,
@@ -35,37 +36,29 @@ export function threadInspector(blobs: BlobsConfig, limits: InspectorLimits = IN
     workerData: blobs,
     resourceLimits: { maxOldGenerationSizeMb: limits.memoryMb },
   });
-  const waiting: (() => void)[] = [];
-  let running = 0;
-
   // Our own queue: the pool's clock would begin while a task still waits for a thread.
-  async function takeTurn(): Promise<void> {
-    if (running < limits.threads) {
-      running += 1;
-      return;
-    }
-    if (waiting.length >= limits.waiting) {
-      throw new Fault('unavailable', 'Too many uploads at once: repeat the upload in a minute.');
-    }
-    await new Promise<void>((resolve) => waiting.push(resolve));
-  }
+  const turns = new Turns({ places: limits.threads, maxWaiting: limits.waiting });
+  const underWay = new Map<string, Promise<Inspection>>();
 
-  function passTurn(): void {
-    const next = waiting.shift();
-    if (next === undefined) running -= 1;
-    else next();
+  async function open({ accountId, ...task }: InspectTask): Promise<Inspection> {
+    await turns.take(accountId);
+    try {
+      return inspectionOf(await pool.run(task, { signal: AbortSignal.timeout(limits.timeMs) }));
+    } catch (error) {
+      throw limitFaultOf(error, task, limits);
+    } finally {
+      turns.pass(accountId);
+    }
   }
 
   return {
-    async inspect(task) {
-      await takeTurn();
-      try {
-        return inspectionOf(await pool.run(task, { signal: AbortSignal.timeout(limits.timeMs) }));
-      } catch (error) {
-        throw limitFaultOf(error, task, limits);
-      } finally {
-        passTurn();
-      }
+    inspect(task) {
+      // A commit that is asked for again waits for the same opening.
+      const known = underWay.get(task.stagingKey);
+      if (known !== undefined) return known;
+      const opening = open(task).finally(() => underWay.delete(task.stagingKey));
+      underWay.set(task.stagingKey, opening);
+      return opening;
     },
     close: () => pool.destroy(),
   };
@@ -77,7 +70,7 @@ function inspectionOf(reply: InspectReply) {
   throw new Fault(code, message, cause === undefined ? {} : { cause: new Error(cause) });
 }
 
-function limitFaultOf(error: unknown, { filename }: InspectTask, limits: InspectorLimits): unknown {
+function limitFaultOf(error: unknown, { filename }: ArchivePlace, limits: InspectorLimits): unknown {
   const { name, code } = error instanceof Error ? { name: error.name, code: 'code' in error && error.code } : {};
   if (name === 'AbortError') {
     return new Fault(

@@ -96,8 +96,8 @@ describe('poison', () => {
     return { rows, keys: keys.sort() };
   }
 
-  async function refusalOf(sent: Sent): Promise<{ readonly code: unknown; readonly message: string }> {
-    const answer = await running.upload(ann, sent).catch((error: unknown) => error);
+  async function refusalOf(sent: Sent, caller = ann): Promise<{ readonly code: unknown; readonly message: string }> {
+    const answer = await running.upload(caller, sent).catch((error: unknown) => error);
     if (answer instanceof Error && 'code' in answer) return { code: answer.code, message: answer.message };
     throw new Error(`${sent.basename} was not refused`, { cause: answer });
   }
@@ -159,16 +159,21 @@ describe('poison', () => {
     expect(leftMb).toBeLessThan(LEFT_LIMIT_MB);
   });
 
-  it('that takes long is ended, and its neighbours are published meanwhile', async () => {
+  it('that takes long is ended, and its neighbours are published meanwhile, however much of it one account sends', async () => {
     const hasty = threadInspector(config, { ...INSPECTOR_LIMITS, timeMs: 5_000 });
     inspector = hasty;
     try {
       // Both threads are up before the clock counts.
       await Promise.all(['four', 'five', 'six'].map((name) => running.upload(ann, neighbour(name))));
       const before = await everything();
-      const slow = sentOf('ann', 'noarch/poison-1.0-0.tar.bz2', slowTarBz2(600));
+      const mallory = running.user('mallory');
+      const slow = sentOf('mallory', 'noarch/poison-1.0-0.tar.bz2', slowTarBz2(600));
       const started = performance.now();
-      const refusal = refusalOf(slow).then((answer) => ({ answer, afterMs: performance.now() - started }));
+      const refusalAt = async (sent: Sent) => {
+        const answer = await refusalOf(sent, mallory);
+        return { answer, afterMs: performance.now() - started };
+      };
+      const [refusal, next] = [refusalAt(slow), refusalAt({ ...slow, basename: 'noarch/poison-1.0-1.tar.bz2' })];
       for (const name of ['seven', 'eight', 'nine']) {
         expect(await running.upload(ann, neighbour(name))).toMatchObject({ created: true });
       }
@@ -177,12 +182,13 @@ describe('poison', () => {
       expect(answer).toEqual({ code: 'invalid', message: expect.stringMatching(/poison.*longer than 5 s to open/) });
       expect(afterMs).toBeGreaterThan(neighboursMs);
       expect(afterMs).toBeLessThan(30_000);
+      expect((await next).answer.message).toMatch(/longer than 5 s to open/);
       expect(await running.upload(ann, neighbour('ten'))).toMatchObject({ created: true });
       const after = JSON.stringify(await everything());
       expect(after).not.toBe(JSON.stringify(before));
       expect(after).not.toContain('staging/');
       const { rows } = await running.pool.query("SELECT 1 FROM packages WHERE name = 'poison' AND channel_id = $1", [
-        'id-ann',
+        'id-mallory',
       ]);
       expect(rows).toEqual([]);
     } finally {

@@ -65,11 +65,11 @@ async function enterStage(tools: UploadTools, stage: StageRow, message: CallerMe
 }
 
 async function inspect(inspector: Inspector, stage: StageRow): Promise<Inspection> {
-  const { kind, stagingKey, basename, state } = stage;
+  const { kind, stagingKey, basename, state, accountId } = stage;
   if (stagingKey === null || state === 'open') {
     throw new Fault('conflict', `The bytes of ${basename} have not arrived yet: send them, then commit.`);
   }
-  return inspector.inspect({ kind, stagingKey, filename: filenameOf(basename) });
+  return inspector.inspect({ kind, stagingKey, filename: filenameOf(basename), accountId });
 }
 
 function announce(ports: PackagesPorts): void {
