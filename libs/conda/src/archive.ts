@@ -10,6 +10,7 @@ import zlib from 'node:zlib';
 import { Fault, isFault } from '@vivarium/fault/fault';
 import { decompressBzip2 } from './bzip2.js';
 import { parseCondaFilename } from './filename.js';
+import { foldedName } from './folded.js';
 import { parseJson, parseJsonObject } from './json.js';
 import { type RunExports, runExportsOf } from './run-exports.js';
 import { type ByteSource, CONDA_LIMITS, type CondaLimits } from './source.js';
@@ -221,15 +222,22 @@ function checkPackagePlace(entry: TarEntry): void {
   throw new Fault('invalid', `The package part contains ${name}; "info/" belongs into the info part only. Remove it.`);
 }
 
+// The short names that Windows gives to these, under which they can be written too.
+const SHORT_NAMES = /^(?:conda-~\d|info\/(?:index|about|run_ex|paths|repoda)~\d)/;
+
 // The client writes `conda-meta/` and `repodata_record.json` itself and believes what it finds there.
 function checkPlace(entry: TarEntry, infoOnly: boolean): void {
   const [top = ''] = entry.name.split('/');
-  const folded = entry.name.toLowerCase();
+  const folded = foldedName(entry.name);
+  const [foldedTop = ''] = folded.split('/');
   const name = JSON.stringify(entry.name.slice(0, 120));
-  if (folded.split('/')[0] === 'conda-meta' || folded === 'info/repodata_record.json') {
+  if (foldedTop === 'conda-meta' || folded === 'info/repodata_record.json') {
     throw new Fault('invalid', `The package contains ${name}, which only clients write. Remove it.`);
   }
-  if (top !== 'info' && top.toLowerCase() === 'info') {
+  if (SHORT_NAMES.test(folded)) {
+    throw new Fault('invalid', `The package contains ${name}, which may stand for another file on Windows. Rename it.`);
+  }
+  if (top !== 'info' && foldedTop === 'info') {
     throw new Fault('invalid', `The package contains ${name}, which some systems cannot tell from "info". Rename it.`);
   }
   if (infoOnly && top !== 'info') {

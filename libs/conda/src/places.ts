@@ -1,4 +1,5 @@
 import { Fault } from '@vivarium/fault/fault';
+import { foldedName } from './folded.js';
 
 /**
  * Where the entries of an archive come to lie, so that none gets in another's way: the same name twice, an entry below one
@@ -33,8 +34,17 @@ export class Places {
     }
   }
 
-  /** Throws Fault('invalid') if a symbolic link climbs from behind another one. For when all entries are known. */
+  /**
+   * Throws Fault('invalid') if a symbolic link climbs from behind another one, or if some systems take it for a directory that
+   * other entries lie in. For when all entries are known.
+   */
   end(): void {
+    const links = new Set<string>();
+    for (const [name, kind] of this.#entries) if (kind === 'symlink') links.add(foldedName(name));
+    for (const parent of links.size === 0 ? [] : this.#parents) {
+      if (links.has(foldedName(parent)))
+        throw bad(`some systems cannot tell the directory ${shown(parent)} from a link`);
+    }
     for (const [name, target] of this.#climbing) {
       if (this.#detours(name, target)) {
         throw bad(`the link ${shown(name)} climbs back from behind another link, to ${shown(target)}`);

@@ -22,7 +22,8 @@ const MAX_NAME_CHARACTERS = 1024;
 // All names are remembered, to find one that comes twice.
 const MAX_NAMES_CHARACTERS = 64 * 1024 ** 2;
 const latin = new TextDecoder('latin1');
-const utf8 = new TextDecoder('utf-8');
+// A mark of byte order is a part of a name like any other character.
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 interface Pending {
   readonly name?: string;

@@ -1,3 +1,4 @@
+import { foldedName } from '@vivarium/conda/folded';
 import { Fault } from '@vivarium/fault/fault';
 import { DEFAULT_UNPACK_LIMITS, type UnpackLimits } from './bomb.js';
 import type { ByteSource } from './byte-source.js';
@@ -29,6 +30,8 @@ export const DEFAULT_INSPECT_LIMITS: InspectLimits = { ...DEFAULT_UNPACK_LIMITS,
 const MAX_WHEEL_BYTES = 64 * 1024;
 const MAX_RECORD_BYTES = 32 * 1024 ** 2;
 
+const JUDGED = ['METADATA', 'WHEEL', 'RECORD', 'entry_points.txt'];
+
 /** Signatures are made after RECORD, so it cannot list them. */
 const BESIDE_RECORD = ['RECORD', 'RECORD.jws', 'RECORD.p7s'];
 
@@ -47,6 +50,7 @@ export async function inspectWheel(
   const wheel = parseWheelFilename(filename);
   const archive = await openZip(source, limits);
   const folder = distInfoOf(archive, wheel, filename);
+  refuseLookalikes(archive, folder);
   const metadataBytes = await archive.entryBytes(memberOf(archive, `${folder}/METADATA`), MAX_METADATA_BYTES);
   const metadata = parseMetadata(metadataBytes);
   requireWheelVersion(await archive.entryBytes(memberOf(archive, `${folder}/WHEEL`), MAX_WHEEL_BYTES));
@@ -60,8 +64,9 @@ export async function inspectWheel(
 }
 
 function distInfoOf(archive: ZipArchive, wheel: WheelFilename, filename: string): string {
-  const tops = new Set(archive.entries.map(({ name }) => name.slice(0, Math.max(name.indexOf('/'), 0))));
-  const folders = [...tops].filter((top) => /\.dist-info$/i.test(top));
+  // A file of such a name counts too: installers look at the first segments only.
+  const tops = new Set(archive.entries.map(({ name }) => name.split('/', 1)[0] ?? ''));
+  const folders = [...tops].filter((top) => foldedName(top).endsWith('.dist-info'));
   const [folder, second] = folders;
   if (folder === undefined) throw wheelRefusal(filename, 'it has no *.dist-info folder');
   if (second !== undefined)
@@ -71,6 +76,19 @@ function distInfoOf(archive: ZipArchive, wheel: WheelFilename, filename: string)
     throw wheelRefusal(filename, `its folder ${JSON.stringify(folder)} is named after another package or version`);
   }
   return folder;
+}
+
+// Where a file system cannot tell two names apart, the second one written is the one that is read after the installation.
+function refuseLookalikes(archive: ZipArchive, folder: string): void {
+  const judged = new Map(JUDGED.map((name) => [foldedName(`${folder}/${name}`), `${folder}/${name}`]));
+  for (const { name } of archive.entries) {
+    const other = judged.get(foldedName(name));
+    if (other === undefined || other === name) continue;
+    throw new Fault(
+      'invalid',
+      `The wheel has the member ${JSON.stringify(name.slice(0, 200))}, which some systems cannot tell from ${JSON.stringify(other)}. Rename it and build again.`,
+    );
+  }
 }
 
 function memberOf(archive: ZipArchive, path: string): ZipEntry {

@@ -290,6 +290,36 @@ export function condaContainers(): readonly PoisonCase[] {
     condaCase('with more than info in the info part', /"bin\/sh"; only "info\/"/, () =>
       withInfo(...infoOf(), { path: 'bin/sh', bytes: 'x' }),
     ),
+    ...[
+      'info./index.json',
+      'info /index.json',
+      'in\u200cfo/index.json',
+      '\ufeffinfo/index.json',
+      'info:x/index.json',
+    ].map((path) =>
+      condaCase(`with ${JSON.stringify(path)} in the package part`, /cannot tell from "info"/, () =>
+        withPkg({ path, bytes: '{}' }),
+      ),
+    ),
+    ...['index.json.', 'index.json ', 'index.j\u017fon', 'in\u00addex.json', 'index.json::$DATA'].map((name) =>
+      condaCase(`with ${JSON.stringify(name)} beside its index.json`, /plain file in lower case/, () =>
+        withInfo(...infoOf(), { path: `info/${name}`, bytes: '{}' }),
+      ),
+    ),
+    condaCase('with the short name of its index.json', /"info\/INDEX~1.JSO", which may stand for another/, () =>
+      withInfo(...infoOf(), { path: 'info/INDEX~1.JSO', bytes: '{}' }),
+    ),
+    condaCase('with the history of an environment under a blank', /only clients write/, () =>
+      withPkg({ path: 'conda-meta /history' }),
+    ),
+    condaCase('with files below what is a link where case does not count', /directory "X" from a link/, () =>
+      withPkg({ path: 'x', type: '2', target: 'info' }, { path: 'X/index.json', bytes: '{}' }),
+    ),
+    condaCase(
+      'without index.json but for a mark before it',
+      /no info\/index.json|only "info\/" belongs|cannot tell/,
+      () => withInfo({ path: '\ufeffinfo/index.json', bytes: '{}' }, { path: 'info/paths.json', bytes: '{}' }),
+    ),
     condaCase('with a climbing file in the package part', /"..\/..\/evil"/, () => withPkg({ path: '../../evil' })),
     condaCase('with the history of an environment in it', /"conda-meta\/history"/, () =>
       withPkg({ path: 'conda-meta/history' }),

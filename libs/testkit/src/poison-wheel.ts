@@ -244,6 +244,17 @@ export function wheelContents(): readonly PoisonCase[] {
       { files: [{ name: `${INFO.toUpperCase()}/METADATA` }] },
       /it has two/,
     ),
+    content(
+      'with a file named as a second dist-info folder',
+      { files: [{ name: 'other-1.0.dist-info' }] },
+      /it has two/,
+    ),
+    content('with two dist-info folders by a dot', { files: [{ name: `${INFO}./METADATA` }] }, /it has two/),
+    ...['metadata', 'METADATA.', 'record', 'ENTRY_POINTS.TXT', 'WHEEL '].map((name) =>
+      wheelCase(`with ${JSON.stringify(name)} in its dist-info folder`, /cannot tell from "poison-1.0.dist-info/, () =>
+        wheelOf({ files: [{ name: `${INFO}/${name}` }] }),
+      ),
+    ),
     content('without dist-info folder', { info: 'poison-1.0' }, /no \*.dist-info/),
     content('with the dist-info folder of another', { info: 'other-1.0.dist-info' }, /"other-1.0.dist-info"/),
     content('with the dist-info folder of another version', { info: 'poison-2.0.dist-info' }, /"poison-2.0.dist-info"/),
