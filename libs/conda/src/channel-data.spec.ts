@@ -1,9 +1,9 @@
 import {
   type ChannelDataFile,
   channelDataPackageOf,
-  composeChannelData,
-  composeRunExports,
+  channelDataPieces,
   printChannelDataPackage,
+  runExportsPieces,
 } from './channel-data.js';
 
 const file = (version: string, init: Partial<ChannelDataFile> = {}): ChannelDataFile => ({
@@ -64,31 +64,31 @@ describe('the files', () => {
       '{"license":"MIT","reference_package":"noarch/lamp-1.0-0.conda","run_exports":{},"subdirs":["noarch"],"summary":"A lamp.","timestamp":1700000000,"version":"1.0"}',
     );
     const packages: [string, string][] = [
-      ['lamp', lamp],
       ['bulb', '{}'],
+      ['lamp', lamp],
     ];
-    const [one, other] = [packages, packages.toReversed()].map((each) =>
-      composeChannelData(each, ['noarch', 'noarch']),
-    );
-    expect(one).toEqual(other);
-    expect(JSON.parse(String(one))).toMatchObject({
+    expect(JSON.parse([...channelDataPieces(packages, ['noarch', 'noarch'])].join(''))).toEqual({
       channeldata_version: 1,
-      packages: { bulb: {}, lamp: { version: '1.0' } },
+      packages: { bulb: {}, lamp: JSON.parse(lamp) },
       subdirs: ['noarch'],
     });
   });
 
   it('keep artifacts of the two formats apart', () => {
-    const bytes = composeRunExports('linux-64', [
+    const file = (subdir: string, artifacts: [string, string][]) =>
+      JSON.parse([...runExportsPieces(subdir, artifacts)].join(''));
+    const artifacts: [string, string][] = [
       ['b-1-0.conda', '{"run_exports":{}}'],
       ['a-1-0.tar.bz2', '{"run_exports":{"weak":["a"]}}'],
-    ]);
-    expect(JSON.parse(String(bytes))).toEqual({
+      ['b-2-0.conda', '{"run_exports":{}}'],
+      ['b-2-0.tar.bz2', '{"run_exports":{}}'],
+    ];
+    expect(file('linux-64', artifacts)).toEqual({
       info: { subdir: 'linux-64', version: 1 },
-      packages: { 'a-1-0.tar.bz2': { run_exports: { weak: ['a'] } } },
-      'packages.conda': { 'b-1-0.conda': { run_exports: {} } },
+      packages: { 'a-1-0.tar.bz2': { run_exports: { weak: ['a'] } }, 'b-2-0.tar.bz2': { run_exports: {} } },
+      'packages.conda': { 'b-1-0.conda': { run_exports: {} }, 'b-2-0.conda': { run_exports: {} } },
     });
-    expect(JSON.parse(String(composeRunExports('noarch', [])))).toEqual({
+    expect(file('noarch', [])).toEqual({
       info: { subdir: 'noarch', version: 1 },
       packages: {},
       'packages.conda': {},

@@ -58,31 +58,48 @@ export function printChannelDataPackage({ newest, subdirs, runExports }: Channel
   return JSON.stringify(Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
-/** `channeldata.json` of packages that are JSON already, by name. Source: CEP-38. */
-export function composeChannelData(
+/**
+ * The text of `channeldata.json`, in pieces, of packages that are JSON already, by name and in its order: the same packages are
+ * the same text. Source: CEP-38.
+ */
+export function* channelDataPieces(
   packages: Iterable<readonly [name: string, json: string]>,
   subdirs: Iterable<string>,
-): Buffer {
-  const head = `{"channeldata_version":1,"packages":{`;
-  return Buffer.from(`${head}${printEntries(packages)}},"subdirs":${JSON.stringify([...new Set(subdirs)].sort())}}`);
+): Generator<string> {
+  yield `{"channeldata_version":1,"packages":{`;
+  yield* entryPieces(packages);
+  yield `},"subdirs":${JSON.stringify([...new Set(subdirs)].sort())}}`;
 }
 
-/** `run_exports.json` of one subdir, of artifacts whose value is JSON already, by file name. Source: CEP-12. */
-export function composeRunExports(
+/**
+ * The text of `run_exports.json` of one subdir, in pieces, of artifacts whose value is JSON already, by file name. They are gone
+ * through twice, and stay in their order. Source: CEP-12.
+ */
+export function* runExportsPieces(
   subdir: string,
   artifacts: Iterable<readonly [filename: string, json: string]>,
-): Buffer {
-  const [tarBz2, conda]: [[string, string][], [string, string][]] = [[], []];
-  for (const [filename, json] of artifacts) (filename.endsWith('.conda') ? conda : tarBz2).push([filename, json]);
-  const info = JSON.stringify({ subdir, version: 1 });
-  return Buffer.from(`{"info":${info},"packages":{${printEntries(tarBz2)}},"packages.conda":{${printEntries(conda)}}}`);
+): Generator<string> {
+  yield `{"info":${JSON.stringify({ subdir, version: 1 })},"packages":{`;
+  yield* entryPieces(artifacts, (filename) => !filename.endsWith('.conda'));
+  yield '},"packages.conda":{';
+  yield* entryPieces(artifacts, (filename) => filename.endsWith('.conda'));
+  yield '}}';
 }
 
-function printEntries(entries: Iterable<readonly [key: string, json: string]>): string {
-  return [...entries]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, json]) => `${JSON.stringify(key)}:${json}`)
-    .join(',');
+function* entryPieces(
+  entries: Iterable<readonly [key: string, json: string]>,
+  isMeant: (key: string) => boolean = () => true,
+): Generator<string> {
+  let comma = '';
+  for (const [key, json] of entries) {
+    if (!isMeant(key)) {
+      // Who goes through the pieces may want to do something else now and then.
+      yield '';
+      continue;
+    }
+    yield `${comma}${JSON.stringify(key)}:${json}`;
+    comma = ',';
+  }
 }
 
 function runExportsOf(versions: readonly ChannelDataFile[], newest: ChannelDataFile): Record<string, RunExports> {

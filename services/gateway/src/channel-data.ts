@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip, zstdCompress } from 'node:zlib';
 import { belongs, type View, viewKey } from '@vivarium/access/view';
 import type { RolePorts } from '@vivarium/boot/ports';
-import { composeChannelData, composeRunExports } from '@vivarium/conda/channel-data';
 import {
   ChannelData as ChannelDataContract,
   type ChannelDataEntry,
@@ -14,9 +12,7 @@ import { type ClientOf, clientOf } from '@vivarium/rpc/rpc';
 import { viewToProto } from '@vivarium/trust/messages';
 import { LRUCache } from 'lru-cache';
 import type { Channel } from './access.js';
-
-/** Which file of a channel: channeldata.json, or run_exports.json of a subdir. */
-export type ChannelFile = { readonly kind: 'channeldata' } | { readonly kind: 'run-exports'; readonly subdir: string };
+import { type ChannelFile, composeFile, type Entries, type Entry, mergedEntries } from './channel-entries.js';
 
 export type Packing = 'plain' | 'gzip' | 'zst';
 
@@ -27,15 +23,11 @@ export interface Packed {
   readonly bytes: Uint8Array;
 }
 
-/** What of an entry is kept: there may be a million. */
-type Entry = Pick<ChannelDataEntry, 'name' | 'filename' | 'json' | 'subdirs'>;
-
 /** A file as all who see the same see it, and what it was put together from. */
 interface Known {
   /** The channel's, at which it was read; it may hold younger things too. */
   readonly generation: number;
-  /** Name → its entries. */
-  readonly entries: ReadonlyMap<string, readonly Entry[]>;
+  readonly entries: Entries;
   readonly sizeBytes: number;
   readonly bytes: Uint8Array;
   readonly hash: string;
@@ -45,7 +37,7 @@ interface Known {
 
 /** All pages of an answer. */
 interface ReadPages {
-  readonly entries: readonly Entry[];
+  readonly entries: Entries;
   readonly changed: ReadonlySet<string>;
   readonly generation: number;
 }
@@ -153,20 +145,18 @@ export class ChannelData {
       const read = await this.#readPages(ask, known, async () => {
         leave ??= await this.#enter();
       });
-      return this.#knownFrom(ask, known, read);
+      return await this.#knownFrom(ask, known, read);
     } finally {
       leave?.();
     }
   }
 
-  #knownFrom(ask: Ask, known: Known | undefined, read: ReadPages): Known {
+  async #knownFrom(ask: Ask, known: Known | undefined, read: ReadPages): Promise<Known> {
     const isSame = read.changed.size === 0 || isUntouched(read, known);
     if (known !== undefined && isSame) return { ...known, generation: read.generation };
-    const entries = new Map([...(known?.entries ?? [])].filter(([name]) => !read.changed.has(name)));
-    for (const [name, list] of Map.groupBy(read.entries, (entry) => entry.name)) entries.set(name, list);
-    const bytes = compose(ask.file, [...entries.values()].flat());
+    const entries = await mergedEntries(known?.entries ?? new Map(), read.changed, read.entries);
+    const { bytes, hash } = await composeFile(ask.file, entries);
     if (bytes.byteLength > this.#limitBytes) throw this.#refuse(ask);
-    const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 40);
     const made = { generation: read.generation, entries, sizeBytes: sizeOf(entries), bytes, hash, packed: new Map() };
     // What cannot be kept would be read anew for each reader.
     if (keptBytesOf(made) > KEPT_BYTES) throw this.#refuse(ask);
@@ -175,11 +165,11 @@ export class ChannelData {
 
   async #readPages(ask: Ask, known: Known | undefined, beforeMore: () => Promise<void>): Promise<ReadPages> {
     const { channel, label, view, file, audienceIds } = ask;
-    const entries: Entry[] = [];
+    const entries = new Map<string, Entry[]>();
     // Most artifacts of a channel have the same run exports: none.
     const texts = new Map<string, string>();
     const changed = new Set<string>();
-    let [generation, sizeBytes, after] = [-1, 0, ''];
+    let [generation, sizeBytes, count, after] = [-1, 0, 0, ''];
     for (let pages = 0; ; pages++) {
       if (pages === SHORT_PAGES) await beforeMore();
       const page: ChannelDataResponse = await this.#client[file.kind === 'channeldata' ? 'packages' : 'runExports'](
@@ -198,10 +188,14 @@ export class ChannelData {
       if (generation < 0) generation = Number(page.generation);
       for (const name of page.changed) changed.add(name);
       for (const entry of page.entries) {
-        entries.push(leanOf(entry, texts));
+        const lean = leanOf(entry, texts);
+        const list = entries.get(lean.name);
+        if (list === undefined) entries.set(lean.name, [lean]);
+        else list.push(lean);
         sizeBytes += entry.json.length;
+        count++;
       }
-      if (sizeBytes > this.#limitBytes || entries.length > MAX_ENTRIES) throw this.#refuse(ask);
+      if (sizeBytes > this.#limitBytes || count > MAX_ENTRIES) throw this.#refuse(ask);
       if (page.next === '') return { entries, changed, generation };
       after = page.next;
     }
@@ -231,20 +225,7 @@ export class ChannelData {
 
 /** True if nothing of what changed is shown now, or was. */
 function isUntouched(read: ReadPages, known: Known | undefined): boolean {
-  return read.entries.length === 0 && ![...read.changed].some((name) => known?.entries.has(name) === true);
-}
-
-function compose(file: ChannelFile, entries: readonly Entry[]): Buffer {
-  if (file.kind === 'run-exports') {
-    return composeRunExports(
-      file.subdir,
-      entries.map(({ filename, json }) => [filename, json] as const),
-    );
-  }
-  return composeChannelData(
-    entries.map(({ name, json }) => [name, json] as const),
-    entries.flatMap(({ subdirs }) => subdirs),
-  );
+  return read.entries.size === 0 && ![...read.changed].some((name) => known?.entries.has(name) === true);
 }
 
 function leanOf({ name, filename, json, subdirs }: ChannelDataEntry, texts: Map<string, string>): Entry {
@@ -259,7 +240,7 @@ function keptBytesOf({ sizeBytes, bytes, entries }: Known): number {
   return Math.ceil(sizeBytes + 1.25 * bytes.byteLength + 200 * entries.size + 500);
 }
 
-function sizeOf(entries: ReadonlyMap<string, readonly Entry[]>): number {
+function sizeOf(entries: Entries): number {
   let total = 0;
   for (const list of entries.values()) for (const { json } of list) total += json.length + 200;
   return total;

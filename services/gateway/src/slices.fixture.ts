@@ -1,16 +1,16 @@
-/** For how long the thread answered nobody at a time, at most, while this work was under way. */
-export async function longestHoldMs(work: () => Promise<unknown>): Promise<number> {
-  let [beforeMs, longestMs] = [performance.now(), 0];
+/** How often the thread turned to others while this work was under way. */
+export async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let [turns, isOver] = [0, false];
   const look = (): void => {
-    longestMs = Math.max(longestMs, performance.now() - beforeMs);
-    beforeMs = performance.now();
+    if (isOver) return;
+    turns++;
+    setImmediate(look);
   };
-  const timer = setInterval(look, 1);
+  setImmediate(look);
   try {
     await work();
-    look();
-    return longestMs;
+    return turns;
   } finally {
-    clearInterval(timer);
+    isOver = true;
   }
 }
