@@ -61,6 +61,7 @@ Configuration comes from the environment:
   VIVARIUM_SIGN_UP        who may make an account: closed (superusers make them), invitation, or open (closed)
   VIVARIUM_ORGANIZATIONS  who may make organizations: everybody, or superusers (everybody)
   VIVARIUM_BAD_TOKEN      a read with a token that does not count: loud (401), or anonymous (loud)
+  SMTP_URL MAIL_FROM      how mails go out (files in DATA_DIR/mail)
   VIVARIUM_MAX_UPLOAD_BYTES     how large an upload may be (10 GiB)
   VIVARIUM_SWEEP_GRACE_SECONDS  how long bytes stay that nothing needs any more (3600)
 docs/settings.md says more of each.`;
