@@ -254,4 +254,21 @@ describe('remembered facts', () => {
     expect(ask('here', 2)).toBe(1);
     expect(cache.size).toBeLessThanOrEqual(1_001);
   });
+  it('keeps room for what is in use, however many empty things a stranger asks for, and remembers those too', async () => {
+    const cache = new FactCache({ isLeased: () => true, nowMs: () => 0, maxEntries: 1_000 });
+    const ask = (key: string, value: string) =>
+      cache.get({
+        key,
+        services: [],
+        isEmpty: (each) => each === '',
+        load: async () => ({ value, versions: [{ tag: 'index', version: 1 }] }),
+      });
+    await ask('here', 'a manifest');
+    for (let count = 0; count < 5_000; count++) await ask(`label ${count}`, '');
+    expect(ask('here', 'another')).toBe('a manifest');
+    expect(cache.size).toBeLessThanOrEqual(1_001);
+    expect(cache.remembered({ key: 'label 4999' })).toEqual({ value: '' });
+    cache.forget([{ tag: 'index', version: 2 }]);
+    expect(cache.size).toBe(0);
+  });
 });

@@ -15,6 +15,8 @@ export interface Query<T> {
   readonly load: () => Promise<Fact<T>>;
   /** A stranger's "there is no such thing" must not push out what is in use. */
   readonly isAbsent?: (value: T) => boolean;
+  /** Nor must what holds nothing, of which a stranger can ask for any number: an index under a label that nobody uses. */
+  readonly isEmpty?: (value: T) => boolean;
   /** False for a value that is asked for each time. */
   readonly isKept?: (value: T) => boolean;
   /** Forget by age too: for what changes without being announced. */
@@ -58,6 +60,7 @@ export class FactCache {
   readonly #joinUnleasedMs: number;
   readonly #entries: LRUCache<string, Entry>;
   readonly #absences: LRUCache<string, Entry>;
+  readonly #empties: LRUCache<string, Entry>;
   /** tag → keys that depend on it */
   readonly #keys = new Map<string, Set<string>>();
   /** key → the flight that may be joined */
@@ -81,11 +84,12 @@ export class FactCache {
     const dispose = (entry: Entry, key: string): void => this.#unlink(entry, key);
     this.#entries = new LRUCache({ max, dispose });
     this.#absences = new LRUCache({ max: Math.max(1_000, max / 10), dispose });
+    this.#empties = new LRUCache({ max: Math.max(1_000, max / 10), dispose });
   }
 
   /** The value at once if it is known, else a promise of it. */
   get<T>(query: Query<T>): T | Promise<T> {
-    const entry = this.#entries.get(query.key) ?? this.#absences.get(query.key);
+    const entry = this.#entries.get(query.key) ?? this.#empties.get(query.key) ?? this.#absences.get(query.key);
     if (entry !== undefined && entry.untilMs > this.#nowMs() && query.services.every(this.#isLeased)) {
       return entry.value as T;
     }
@@ -94,7 +98,7 @@ export class FactCache {
 
   /** A value in memory, whether or not a lease is held; never one that says that something is absent. */
   remembered<T>({ key }: Pick<Query<T>, 'key'>): { readonly value: T } | undefined {
-    const entry = this.#entries.get(key);
+    const entry = this.#entries.get(key) ?? this.#empties.get(key);
     return entry === undefined ? undefined : { value: entry.value as T };
   }
 
@@ -115,7 +119,7 @@ export class FactCache {
   /** Drops everything that rests on a service: after a gap in its news nobody knows what is old. */
   forgetService(service: string): void {
     this.#changes++;
-    for (const cache of [this.#entries, this.#absences]) {
+    for (const cache of this.#caches()) {
       for (const [key, entry] of [...cache.entries()]) if (entry.services.includes(service)) cache.delete(key);
     }
     for (const flight of this.#running) if (flight.services.includes(service)) flight.isVoid = true;
@@ -127,7 +131,11 @@ export class FactCache {
   }
 
   get size(): number {
-    return this.#entries.size + this.#absences.size;
+    return this.#caches().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  #caches(): readonly LRUCache<string, Entry>[] {
+    return [this.#entries, this.#empties, this.#absences];
   }
 
   #join<T>(query: Query<T>): Promise<T> {
@@ -165,9 +173,8 @@ export class FactCache {
   }
 
   #keep<T>(query: Query<T>, fact: Fact<T>): void {
-    const [cache, other] =
-      query.isAbsent?.(fact.value) === true ? [this.#absences, this.#entries] : [this.#entries, this.#absences];
-    other.delete(query.key);
+    const cache = this.#cacheFor(query, fact.value);
+    for (const other of this.#caches()) if (other !== cache) other.delete(query.key);
     const untilMs = query.maxAgeMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() + query.maxAgeMs;
     cache.set(query.key, { value: fact.value, services: query.services, versions: fact.versions, untilMs });
     for (const { tag } of fact.versions) {
@@ -177,12 +184,17 @@ export class FactCache {
     }
   }
 
+  #cacheFor<T>(query: Query<T>, value: T): LRUCache<string, Entry> {
+    if (query.isAbsent?.(value) === true) return this.#absences;
+    return query.isEmpty?.(value) === true ? this.#empties : this.#entries;
+  }
+
   #isOld(versions: readonly FactVersion[]): boolean {
     return versions.some(({ tag, version }) => (this.#news.get(tag)?.version ?? -1) > version);
   }
 
   #dropOlder(key: string, tag: string, version: number): void {
-    for (const cache of [this.#entries, this.#absences]) {
+    for (const cache of this.#caches()) {
       const has = cache.peek(key)?.versions.find((each) => each.tag === tag);
       if (has !== undefined && has.version < version) cache.delete(key);
     }

@@ -36,6 +36,7 @@ export function headOf(
   const query = {
     key: `head ${where.service} ${id} ${floor} ${where.name}`,
     services: [where.service],
+    isEmpty: ({ hash }: Head) => hash === '',
     load: async () => {
       const until = performance.now() + FLOOR_WAIT_MS;
       for (;;) {
