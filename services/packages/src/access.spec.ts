@@ -168,6 +168,18 @@ describe('access', () => {
     expect(await admit(undefined, 'conda')).toMatchObject({ code: 'unauthenticated' });
   });
 
+  it('names files so that nobody can count what else went on in the channel', async () => {
+    const beginning = async (name: string) => {
+      const { file } = await running.upload(ann, conda('ann', 'open', name));
+      return { id: file?.id ?? '', time: Number(file?.uploadedAtMs ?? 0) };
+    };
+    const first = await beginning('5.0');
+    await running.upload(ann, conda('ann', 'secret', '5.0'));
+    const second = await beginning('5.1');
+    for (const { id, time } of [first, second]) expect(Number.parseInt(id.slice(0, 12), 16)).toBe(time);
+    expect(first.id < second.id).toBe(true);
+  });
+
   it('gives bytes to nobody who may only look at what is there before an upload', async () => {
     await running.upload(ann, { ...conda('ann', 'secret', '3.0', 'linux-64'), labels: ['dev'] });
     const place = { channel: 'ann', package: 'secret', version: '3.0', basename: 'linux-64/secret-3.0-0.conda' };

@@ -226,8 +226,8 @@ async function insertCopy(
   { channel, caller }: Actor,
   into: { readonly file: FileRow; readonly packageId: string; readonly releaseId: string; readonly at: number },
 ): Promise<string> {
-  // The generation that the copies will have: several of one change are told apart by chance.
-  const id = fileIdOf(channel.generation + 1);
+  const nowMs = ports.clock();
+  const id = fileIdOf(nowMs);
   await ask(
     tx,
     `INSERT INTO files (id, channel_id, package_id, release_id, kind, basename, sha256, md5, size_bytes, metadata_sha256,
@@ -241,7 +241,7 @@ async function insertCopy(
       into.packageId,
       into.releaseId,
       caller.kind === 'account' ? caller.accountId : '',
-      new Date(ports.clock()),
+      new Date(nowMs),
     ],
   );
   return id;

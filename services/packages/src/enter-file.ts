@@ -127,8 +127,8 @@ async function enterFile(
   }
   const release = await releaseFor(tx, row.id, file);
   const generation = await nextGeneration(tx, ports.invalidations, channel.id, changeOf(row, file));
-  const fileId = fileIdOf(generation);
   const enteredAtMs = ports.clock();
+  const fileId = fileIdOf(enteredAtMs);
   const { sha256, md5, sizeBytes } = file.received;
   await ask(
     tx,
@@ -234,9 +234,12 @@ function changeOf(row: PackageRow, { kind, name }: JudgedFile): Change {
   return { packageIds: [row.id], names: kind === 'conda' || kind === 'pypi' ? [{ kind, name }] : [] };
 }
 
-/** A new id of a file. The generation first, so that ids ascend in the order of entering. */
-export function fileIdOf(generation: number): string {
-  return `${generation.toString(16).padStart(12, '0')}${randomBytes(10).toString('hex')}`;
+/**
+ * A new id of a file. The time first, so that ids ascend in the order of entering; it is told of the file anyway, where a
+ * count of any kind would tell strangers how much else went on.
+ */
+export function fileIdOf(nowMs: number): string {
+  return `${Math.floor(nowMs).toString(16).padStart(12, '0')}${randomBytes(10).toString('hex')}`;
 }
 
 /** The last statement before the commit: a use is spent by what is entered, not by what is refused. */
