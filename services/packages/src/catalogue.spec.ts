@@ -1,5 +1,6 @@
+import { create } from '@bufbuild/protobuf';
 import { jest } from '@jest/globals';
-import type { Caller } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
+import { type Caller, RestrictionsSchema } from '@vivarium/contracts/gen/vivarium/common/v1/facts_pb';
 import { aCondaPackage, aWheel } from '@vivarium/testkit/builders';
 import { inVersionOrder } from './messages.js';
 import { RunningPackages, type Sent } from './packages.fixture.js';
@@ -211,6 +212,25 @@ describe('the catalogue', () => {
     await releases.delete(release);
     await expect(releases.find(release)).rejects.toMatchObject({ code: 'not_found' });
     expect((await packages.find({ channel: 'ann', name: 'lockable' })).package?.versions).toEqual([]);
+  });
+
+  it('keeps a release of which a token that is limited may not take every file away', async () => {
+    await running.upload(ann, { ...conda('parted', '1.0', 'linux-64'), labels: ['dev'] });
+    await running.upload(ann, { ...conda('parted', '1.0', 'osx-64'), labels: ['dev', 'main'] });
+    const release = { channel: 'ann', package: 'parted', version: '1.0' };
+    const limited = [
+      running.token(ann, 'of dev', { restrictions: create(RestrictionsSchema, { labels: ['dev'] }) }),
+      running.token(ann, 'of linux', { restrictions: create(RestrictionsSchema, { subdirs: ['linux-64'] }) }),
+      running.token(ann, 'of Python', { scopes: ['pypi:upload', 'api:read'] }),
+    ];
+    for (const token of limited) {
+      await expect((await running.releases(token)).delete(release)).rejects.toMatchObject({ code: 'forbidden' });
+    }
+    const { release: kept } = await (await running.releases(ann)).find(release);
+    expect(kept?.files).toHaveLength(2);
+    const both = create(RestrictionsSchema, { labels: ['dev', 'main'], subdirs: ['linux-64', 'osx-64'] });
+    await (await running.releases(running.token(ann, 'of both', { restrictions: both }))).delete(release);
+    await expect((await running.releases(ann)).find(release)).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('lets whoever may upload take back an empty package, as clients do after an upload that failed', async () => {

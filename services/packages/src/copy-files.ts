@@ -13,7 +13,7 @@ import { findPackage, findPackageFor, type PackageRow } from './package-row.js';
 import type { PackagesPorts } from './ports.js';
 import { ask, type Tx } from './query.js';
 import { findRelease, type ReleaseRow, releaseFor } from './release-row.js';
-import { indexNamesOf, missing } from './remove.js';
+import { indexNamesOf, missing, requireRemoval } from './remove.js';
 import { requireRead, requireUpload } from './rights.js';
 
 export interface CopyAsk {
@@ -133,6 +133,7 @@ async function copyAcross(
       continue;
     }
     if (taker !== undefined) {
+      requireRemoval(target, place.row, { ...file, labels: taker.labels });
       await requireUnlocked(tx, target.channel, taker.labels);
       await ask(tx, 'UPDATE files SET removed_at = now() WHERE id = $1', [taker.id]);
     }

@@ -253,6 +253,23 @@ describe('a copy', () => {
     expect(await running.differences(['id-bob'])).toEqual([]);
   });
 
+  it('replaces no file that a limited token could not take away', async () => {
+    const file = conda('bob', 'replaced');
+    const other = aCondaPackage({ name: 'replaced', version: '1.0', files: { 'other.txt': 'other' } });
+    await running.upload(bob, file);
+    await running.upload(ann, { ...conda('ann', 'replaced'), bytes: other.bytes });
+    const dev = running.token(bob, 'dev', { restrictions: create(RestrictionsSchema, { labels: ['dev', 'main'] }) });
+    const asked = { channel: 'ann', package: 'replaced', version: '1.0', toChannel: 'bob', mode: Mode.REPLACE };
+    await (await running.labels(bob)).add({ channel: 'bob', label: 'prod', package: 'replaced' });
+    const copying = (await running.copies(dev)).copy({ ...asked, toLabel: 'dev' });
+    await expect(copying).rejects.toMatchObject({ code: 'forbidden', message: expect.stringContaining('labels dev') });
+    expect(await labelsOf(bob, file, 'bob')).toEqual(['main', 'prod']);
+    await (await running.copies(bob)).copy({ ...asked, toLabel: 'dev' });
+    expect(await labelsOf(bob, file, 'bob')).toEqual(['dev']);
+    await (await running.packages(bob)).delete({ channel: 'bob', name: 'replaced' });
+    await (await running.packages(ann)).delete({ channel: 'ann', name: 'replaced' });
+  });
+
   it('takes only what carries the label, and gives nothing where nothing does', async () => {
     const copies = await running.copies(ann);
     const asked = { channel: 'ann', package: 'demo', version: '1.0' };

@@ -19,6 +19,9 @@ export interface Removal {
   readonly kinds: readonly string[];
 }
 
+/** What of a file decides who may take it away. */
+type Removable = Pick<FileRow, 'kind' | 'labels' | 'basename'>;
+
 interface Removed {
   readonly id: string;
   readonly kind: string;
@@ -33,9 +36,7 @@ export async function removeFile(
   file: FileRow,
 ): Promise<Removal> {
   const { kind, labels, basename } = file;
-  const subdir = kind === 'conda' ? basename.slice(0, basename.indexOf('/')) : undefined;
-  // The kind of a row is one of the eight, by its CHECK.
-  requireRight(actor, row, 'write', { use: `upload:${kind as FileKind}`, labels, subdir });
+  requireRemoval(actor, row, file);
   await requireUnlocked(tx, actor.channel, labels);
   await ask(tx, 'UPDATE files SET removed_at = now() WHERE id = $1', [file.id]);
   const entry = {
@@ -44,6 +45,14 @@ export async function removeFile(
     before: { sha256: file.sha256, labels },
   };
   return removed(tx, ports, actor, row, [kind], entry);
+}
+
+/** Throws unless the actor may take the file away, as `requireRight` does. */
+export function requireRemoval(actor: Actor, row: PackageRow, file: Removable): void {
+  const { kind, labels, basename } = file;
+  const subdir = kind === 'conda' ? basename.slice(0, basename.indexOf('/')) : undefined;
+  // The kind of a row is one of the eight, by its CHECK.
+  requireRight(actor, row, 'write', { use: `upload:${kind as FileKind}`, labels, subdir });
 }
 
 /** Removes a release and its files. */
@@ -55,6 +64,8 @@ export async function removeRelease(
   release: ReleaseRow,
 ): Promise<Removal> {
   requireRight(actor, row, 'write', { use: 'upload' });
+  // A token may be limited to a part of the files, and takes none of the others along.
+  for (const file of await readRemovable(tx, release.id)) requireRemoval(actor, row, file);
   const files = await removeFiles(tx, actor, 'release_id', release.id);
   await ask(tx, 'UPDATE releases SET removed_at = now() WHERE id = $1', [release.id]);
   return removed(
@@ -86,6 +97,16 @@ export async function removePackage(tx: Tx, ports: PackagesPorts, actor: Actor, 
   );
   await ask(tx, 'UPDATE packages SET removed_at = now() WHERE id = $1', [row.id]);
   return removal;
+}
+
+/** By files_release and file_labels_pkey. */
+async function readRemovable(tx: Tx, releaseId: string): Promise<readonly Removable[]> {
+  return ask<Removable>(
+    tx,
+    `SELECT f.kind, f.basename, coalesce((SELECT jsonb_agg(l.label) FROM file_labels l WHERE l.file_id = f.id), '[]') AS labels
+     FROM files f WHERE f.release_id = $1 AND f.removed_at IS NULL`,
+    [releaseId],
+  );
 }
 
 async function removeFiles(
