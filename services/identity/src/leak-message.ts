@@ -20,7 +20,7 @@ export function leakMessageOf(token: Found, accountId: string, revoked: number):
     `${whereOf(url, source)} Until now whoever saw it could use it.`,
     'Look in the audit trail for what was done by it, make a new one where it is used, and keep that one out of what others can read.',
   ].join(' ');
-  const detail = { token: id, name, owner: owner.login, url, source, revoked };
+  const detail = { token_id: id, name, owner: owner.login, url, source, revoked };
   return { accountId, key: `token.leaked ${id} ${accountId}`, kind: 'token.leaked', text, detail };
 }
 

@@ -70,7 +70,7 @@ function notice(db: Db, row: Row, readers: readonly string[], nowMs: number): Pr
   const message = {
     kind: 'token.expires',
     text: `${which} expires on ${on}. Make a new one in time, where it is used.`,
-    detail: { token: id, name, owner: ownerLogin, expires: expiresAt.toISOString() },
+    detail: { token_id: id, name, owner: ownerLogin, expires: expiresAt.toISOString() },
   };
   return retryConflicts(() =>
     db.$transaction(async (tx) => {
