@@ -7,7 +7,7 @@ import { retryConflicts } from '@vivarium/db/open';
 import { Fault } from '@vivarium/fault/fault';
 import { mintToken } from '@vivarium/token/format';
 import { restrictionsFromProto } from '@vivarium/trust/caller';
-import { type Acting, lockCaller } from './acting.js';
+import { type Acting, lockCaller, needWhole } from './acting.js';
 import type { Db, Tx } from './db.js';
 import type { Token } from './gen/prisma/client.js';
 import { noteOf } from './note.js';
@@ -121,8 +121,11 @@ async function freeName(
   if (failIfExists && !isDead) {
     throw nameInUse(owner.login, name);
   }
-  const revoked = await revokeTokens(tx, ports, [holder.id]);
   const self = acting.token?.id;
+  // To replace is to remove, which a token that is limited to a part may do with itself and what it made.
+  if (!isDead && holder.id !== self && holder.parentId !== self)
+    needWhole(acting.caller, `replacing the token "${name}"`);
+  const revoked = await revokeTokens(tx, ports, [holder.id]);
   if (self !== undefined && self !== holder.id && revoked.includes(self)) {
     throw new Fault(
       'forbidden',

@@ -65,7 +65,7 @@ describe('tokens of others, and all at once', () => {
       const [one, two] = [await make(alice), await make(alice)];
       const tokens = await tokensAs(alice);
       await expect(tokens.rename({ id: one.id, name: two.name })).rejects.toMatchObject({ code: 'conflict' });
-      for (const name of ['', ' ', 'a\nb', 'n'.repeat(129)]) {
+      for (const name of ['', ' ', 'a\nb', 'n'.repeat(129), 'ci?', 'ci #3', 'a%20b', '..', 'a/./b', 'ci/']) {
         await expect(tokens.rename({ id: one.id, name })).rejects.toMatchObject({ code: 'invalid' });
       }
       const both = await Promise.allSettled([one, two].map(({ id }) => tokens.rename({ id, name: 'only one' })));

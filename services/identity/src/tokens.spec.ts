@@ -217,6 +217,21 @@ describe('tokens', () => {
     expect(await isLiving(renewal.token)).toBe(false);
   });
 
+  it('that are limited to a part take the names of none but themselves and what they made', async () => {
+    const { token: wide } = await identity.createToken(alice, { name: 'wide' });
+    const part = { name: 'part', restrictions: { packages: ['foo*'] } };
+    const { token } = await identity.createToken(alice, part);
+    const replace = (name: string) => identity.createToken({ token }, { name, failIfExists: false });
+    await expect(replace('wide')).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('replacing the token "wide"'),
+    });
+    expect(await isLiving(wide)).toBe(true);
+    await replace('part of part');
+    await replace('part of part');
+    expect(await isLiving((await replace('part')).token)).toBe(true);
+  });
+
   it('are revoked by their name, with a version and exactly one piece of news', async () => {
     const { token, described } = await identity.createToken(alice, { name: 'gone' });
     const before = versionOf((await identity.whoIs({ token })).versions, 'token:') ?? 0n;
