@@ -11,6 +11,8 @@ export class Places {
   readonly #entries = new Map<string, 'file' | 'directory' | 'link' | 'symlink'>();
   readonly #parents = new Set<string>();
   readonly #climbing: (readonly [name: string, target: string])[] = [];
+  /** Folded names of links that are no mere other spelling of what they lead to. */
+  readonly #foldedLinks = new Set<string>();
 
   constructor(maxMembers: number) {
     this.#maxMembers = maxMembers;
@@ -28,6 +30,7 @@ export class Places {
     this.#entries.set(name, kind);
     this.#addParents(name);
     if (kind === 'symlink' && target.includes('..')) this.#climbing.push([name, target]);
+    if (kind === 'symlink') this.#addLink(name, target);
     // Parents count too: an entry of many segments costs as much as many entries.
     if (this.#entries.size + this.#parents.size > 2 * this.#maxMembers || this.#entries.size > this.#maxMembers) {
       throw bad(`it has more than ${this.#maxMembers} entries`);
@@ -39,17 +42,22 @@ export class Places {
    * other entries lie in. For when all entries are known.
    */
   end(): void {
-    const links = new Set<string>();
-    for (const [name, kind] of this.#entries) if (kind === 'symlink') links.add(foldedName(name));
-    for (const parent of links.size === 0 ? [] : this.#parents) {
-      if (links.has(foldedName(parent)))
-        throw bad(`some systems cannot tell the directory ${shown(parent)} from a link`);
+    for (const parent of this.#foldedLinks.size === 0 ? [] : this.#parents) {
+      if (!this.#foldedLinks.has(foldedName(parent))) continue;
+      throw bad(`some systems cannot tell the directory ${shown(parent)} from a link`);
     }
     for (const [name, target] of this.#climbing) {
       if (this.#detours(name, target)) {
         throw bad(`the link ${shown(name)} climbs back from behind another link, to ${shown(target)}`);
       }
     }
+  }
+
+  // `Foo -> foo` beside a directory `foo` leads nowhere else where case does not count, and real packages have it.
+  #addLink(name: string, target: string): void {
+    const folded = foldedName(name);
+    const beside = `${name.slice(0, name.lastIndexOf('/') + 1)}${target.replace(/\/$/, '')}`;
+    if (foldedName(beside) !== folded) this.#foldedLinks.add(folded);
   }
 
   #addParents(name: string): void {

@@ -524,6 +524,8 @@ export function oddCondas(): readonly (readonly [title: string, bytes: () => Buf
           { path: 'lib/libx.so', type: '2', target: '../share/makefile' },
           { path: 'lib/gone.so', type: '2', target: 'missing.so' },
           { path: 'lib/empty.so', type: '2' },
+          { path: 'lib/cmake/Foo', type: '2', target: 'foo' },
+          { path: 'lib/cmake/foo/foo.cmake' },
           paxEntry({ mtime: '1.5', size: '2' }),
           { path: 'lib/x', bytes: 'ab' },
         ),
