@@ -1,6 +1,10 @@
 import { Decisions } from '@vivarium/contracts/gen/vivarium/authz/v1/decisions_pb';
 import { ALICE, type Running, startGateway } from '../gateway.fixture.js';
 
+interface CanIPath {
+  readonly get: { readonly parameters: readonly { readonly name: string }[] };
+}
+
 let gateway: Running;
 let headers: Record<string, string>;
 
@@ -23,6 +27,9 @@ describe('can-i', () => {
       },
     ]);
     expect(gateway.others.heard.at(-1)?.assertion).toBe('alice to authz');
+    const { paths } = (await gateway.ask('/api/openapi.json')).json() as { paths: Record<string, CanIPath> };
+    const described = paths['/api/can-i']?.get.parameters.map(({ name }) => name);
+    expect(described?.sort()).toEqual([...new URLSearchParams(query).keys()].sort());
   });
 
   it('asks about oneself and about channels, too', async () => {
