@@ -121,7 +121,7 @@ export async function revokeInvitation(ports: IdentityPorts, db: Db, caller: Cal
 function needRight(acting: Acting, through: 'self' | 'organization' | 'superuser' | undefined): void {
   // In the name of an organization: that was decided with its owners.
   if (through === 'organization') needScope(acting.caller, 'api', 'inviting somebody');
-  else needSuperuser(acting, 'inviting somebody, unless it is into an organization of your own,', 'api');
+  else needSuperuser(acting, 'inviting somebody, unless it is in the name of an organization of your own,', 'api');
 }
 
 function parseAge(seconds: bigint | undefined): bigint {
