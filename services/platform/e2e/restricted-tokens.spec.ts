@@ -96,6 +96,10 @@ suite('a token', () => {
     const refused = await stand.askSecond(`/t/${token}/admin/noarch/repodata.json`);
     expect([refused.status, refused.text()]).toMatchObject([403, expect.stringContaining('limited to the labels dev')]);
     expect(await statusOf(`/pypi/t/${token}/admin/simple/`)).toBe(403);
+    const headers = { Authorization: `token ${token}` };
+    const bytes = (path: string) => stand.askSecond(`/api/download/admin/${path}`, headers);
+    expect((await bytes('nightly/1.0/noarch/nightly-1.0-0.conda')).status).toBe(200);
+    expect((await bytes('alpha/1.0/noarch/alpha-1.0-0.conda')).status).toBe(403);
   });
 
   it('for subdirs leaves the others out, and no Python package', async () => {
