@@ -245,8 +245,11 @@ describe.each(['folder', 's3'])('the sweep with blobs in %s', (store) => {
       return removed;
     };
     const sweeping = Promise.all([sweeper(), sweeper()]);
-    await Promise.all(all.map(publisher));
-    isDone = true;
+    try {
+      await Promise.all(all.map(publisher));
+    } finally {
+      isDone = true;
+    }
     const [one, two] = await sweeping;
     expect(errors).toEqual([]);
     expect(one + two).toBeGreaterThan(0);
