@@ -187,8 +187,9 @@ describe('the search over the whole run', () => {
     });
     try {
       const admin = await Publisher.admin(product, secrets);
-      // The rows: of something that people may name as they like.
-      await admin.makeToken({ name: encodeURIComponent(planted.database), scopes: ['repos'] });
+      // The rows: of something of which people may say what they like.
+      const said = { public: true, publish: false, public_attrs: { summary: encodeURIComponent(planted.database) } };
+      await admin.expectCall(200, 'POST', '/package/admin/planted', said);
       await ask(`${product.url}/conda/admin/noarch/${encodeURIComponent(planted.answers)}`);
       expect((await product.command([planted.logs])).code).not.toBe(0);
       const counting = createServer((_, response) => response.end(`# HELP x\nx{a="${base64(planted.metrics)}"} 1\n`));
