@@ -139,7 +139,8 @@ class Server {
       await this.makeDatabase();
     } catch (error) {
       await this.stop();
-      throw error;
+      // Another process that began at the same moment took this server for one that was left running, and ended it.
+      throw isEndedByOthers(error) ? inUse(this.cluster, error) : error;
     }
   }
 
@@ -460,6 +461,14 @@ function inUse(cluster: Cluster, cause?: Error): Fault {
     'unavailable',
     `${cluster.dir} is in use by another Vivarium: stop that one, or set DATA_DIR to another folder.`,
     { cause },
+  );
+}
+
+/** True for what a session says when its server was told to end. */
+function isEndedByOthers(error: unknown): error is Error {
+  return (
+    isErrno(error, '57P01') ||
+    (types.isNativeError(error) && /terminated unexpectedly|not queryable/.test(error.message))
   );
 }
 

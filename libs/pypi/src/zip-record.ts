@@ -62,11 +62,10 @@ export function parseLocalHeader(bytes: Uint8Array, offset: number): LocalHeader
   const rawName = bytes.subarray(LOCAL_HEADER_BYTES, nameEnd);
   const name = nameOf(rawName, flags);
   const extras = extrasOf(bytes.subarray(nameEnd), rawName, name);
-  const sizes = widened(extras.get(ZIP64_EXTRA), name, {
-    sizeBytes: view.getUint32(22, true),
-    compressedBytes: view.getUint32(18, true),
-    offset: 0,
-  });
+  const [sizeBytes, compressedBytes] = [view.getUint32(22, true), view.getUint32(18, true)];
+  const wideSizes = extras.get(ZIP64_EXTRA);
+  const places = { sizeBytes, compressedBytes, offset: 0 };
+  const sizes = repeatsSizes(wideSizes, places) ? places : widened(wideSizes, name, places);
   return {
     name,
     method: methodOf(view.getUint16(8, true), name),
@@ -243,6 +242,13 @@ function repeatsName(field: Uint8Array, rawName: Uint8Array): boolean {
   return (
     viewOf(field).getUint32(1, true) === crc32(rawName) && rawName.every((byte, index) => field[5 + index] === byte)
   );
+}
+
+/** Python before 3.11.4 writes sizes that would have fitted twice into a local header. Whoever reads either reads the same. */
+function repeatsSizes(field: Uint8Array | undefined, { sizeBytes, compressedBytes }: Places): boolean {
+  if (field?.length !== 16 || sizeBytes === MASKED_32 || compressedBytes === MASKED_32) return false;
+  const view = viewOf(field);
+  return wide(view, 0) === sizeBytes && wide(view, 8) === compressedBytes;
 }
 
 interface Places {

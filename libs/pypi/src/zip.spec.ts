@@ -69,6 +69,11 @@ describe('openZip', () => {
       ],
       {},
     ],
+    [
+      'sizes that stand twice in the local header, as Python before 3.11.4 writes them',
+      [{ ...A, stored: true, local: { extra: extraField(1, wideNumbers(17, 17)) } }],
+      {},
+    ],
     ['a Unicode path that repeats the name', [{ ...A, both: { extra: unicodePath('a.txt', 'a.txt') } }], {}],
     ['an unknown extra field', [{ ...A, both: { extra: extraField(0x5455, text('time!')) } }], {}],
   ])('reads an archive with %s', async (_title, members, options) => {
@@ -136,6 +141,12 @@ describe('openZip', () => {
     [
       'ZIP64 sizes that are not needed',
       [{ ...A, both: { extra: extraField(1, wideNumbers(17, 17)) } }],
+      {},
+      /ZIP64 sizes/,
+    ],
+    [
+      'ZIP64 sizes that repeat others than its local header has',
+      [{ ...A, stored: true, local: { extra: extraField(1, wideNumbers(17, 18)) } }],
       {},
       /ZIP64 sizes/,
     ],

@@ -1,35 +1,24 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { putEmptyCluster } from '@vivarium/db/temporary';
 import { type ClientOptions, type ClientResult, runClient } from './clients.js';
-import { type NatsWithUsers, natsUrlAs, startNatsWithUsers } from './nats-users.js';
+import { type NatsWithUsers, startNatsWithUsers } from './nats-users.js';
+import {
+  commonEnvironment,
+  type Environment,
+  natsUrlsOf,
+  type ProductOptions,
+  type ProductTarget,
+  planAll,
+  planServices,
+  secretsOf,
+} from './product-plans.js';
 import { type Exit, type ProcessPlan, ProductProcess, productCommand } from './product-process.js';
-import { freePort } from './programs.js';
 import { recordProcesses, recordProduct } from './record-product.js';
-import { keepsRecord, recordSaid } from './run-record.js';
+import { recordSaid } from './run-record.js';
 import { type ServerKind, startServer, type TestServer } from './servers.js';
 import { Watchdog } from './watchdog.js';
-
-export type ProductTarget =
-  /** Every role in one process, everything else embedded. */
-  | 'all'
-  /** A process for each role, on real PostgreSQL, NATS, Redis and S3. */
-  | 'services';
-
-export interface ProductOptions {
-  /** What the environment variable VIVARIUM_TARGET says, else `all`. */
-  readonly target?: ProductTarget;
-  /** How many gateways, for `services`; 1 unless said otherwise. */
-  readonly gateways?: number;
-  /** Configuration beside what every process gets; `undefined` takes a variable away. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Stands between the product and its servers: gives what it is told instead of their addresses, which it gets. */
-  readonly between?: (env: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>;
-  /** Each process gets a port for what it counts; none unless asked, or a record of the run is kept. */
-  readonly metrics?: boolean;
-}
 
 /** The product as its users have it: processes that answer over HTTP, and nothing of it in the test's own process. */
 export interface Product {
@@ -69,16 +58,7 @@ export interface Product {
   stop(): Promise<readonly Exit[]>;
 }
 
-const ROLES = ['identity', 'authz', 'packages', 'conda-index', 'pypi-index', 'gateway'] as const;
 const SERVERS = ['postgres', 'nats', 'redis', 's3'] as const;
-const SECRET_NAMES = [
-  'VIVARIUM_ADMIN_PASSWORD',
-  'VIVARIUM_SECRET',
-  'S3_SECRET_ACCESS_KEY',
-  'DATABASE_URL',
-  'NATS_URL',
-  'REDIS_URL',
-];
 
 /** True if this run tests the product as separate services. */
 export function productTarget(): ProductTarget {
@@ -187,9 +167,7 @@ class RunningProduct implements Product {
       .map((port) => `http://127.0.0.1:${port}/metrics`);
   }
   get secrets(): readonly string[] {
-    const environments = [...this.#all.map(({ plan }) => plan.env), this.#commandEnvironment()];
-    const all = environments.flatMap((env) => SECRET_NAMES.flatMap((name) => secretsIn(env[name] ?? '')));
-    return [...new Set(all)];
+    return secretsOf([...this.#all.map(({ plan }) => plan.env), this.#commandEnvironment()]);
   }
   get processes(): readonly string[] {
     return this.#all.map(({ plan }) => plan.name);
@@ -262,77 +240,4 @@ class RunningProduct implements Product {
     if (named.length === 0) throw new Error(`there is no process ${name}; there are ${this.processes.join(', ')}`);
     return named;
   }
-}
-
-async function planAll(common: Environment, options: ProductOptions): Promise<readonly ProcessPlan[]> {
-  const port = await freePort();
-  const host = `127.0.0.1:${port}`;
-  const env = { ...common, PORT: String(port), PUBLIC_URL: `http://${host}`, METRICS_PORT: await metricsPort(options) };
-  return [{ name: 'all', parameters: ['all'], env, port, host }];
-}
-
-async function planServices(
-  common: Environment,
-  options: ProductOptions,
-  natsUrl: (user: string) => string,
-): Promise<readonly ProcessPlan[]> {
-  const others = Array.from({ length: (options.gateways ?? 1) - 1 }, (_, index) => `gateway-${index + 2}`);
-  const names = [...ROLES, ...others];
-  const ports = new Map<string, number>();
-  for (const name of names) ports.set(name, await freePort());
-  const publicHost = `127.0.0.1:${ports.get('gateway')}`;
-  const plans: ProcessPlan[] = [];
-  for (const name of names) {
-    const port = ports.get(name) ?? 0;
-    const role = name.replace(/-\d+$/, '');
-    const env = {
-      ...common,
-      PORT: String(port),
-      PUBLIC_URL: `http://${publicHost}`,
-      ...(common.NATS_URL === undefined ? {} : { NATS_URL: natsUrl(role) }),
-      METRICS_PORT: await metricsPort(options),
-    };
-    plans.push({ name, parameters: [role], env, port, host: publicHost });
-  }
-  return plans;
-}
-
-type Environment = Readonly<Record<string, string>>;
-
-function natsUrlsOf(url: string, passwords: NatsWithUsers['passwords']): (user: string) => string {
-  return (user) => natsUrlAs(url, user, passwords);
-}
-
-function commonEnvironment(folder: string, options: ProductOptions, addresses: Environment): Environment {
-  const wanted: Record<string, string | undefined> = {
-    PATH: process.env.PATH,
-    HOME: process.env.HOME,
-    TMPDIR: process.env.TMPDIR,
-    SystemRoot: process.env.SystemRoot,
-    // The mark by which a run finds what it left behind.
-    VIVARIUM_RUN: process.env.VIVARIUM_RUN,
-    HOST: '127.0.0.1',
-    DATA_DIR: join(folder, 'data'),
-    // Of separate services too much would be traced for the time of a run; there are specs for them.
-    OTEL_EXPORTER_OTLP_ENDPOINT: Object.keys(addresses).length === 0 ? process.env.VIVARIUM_RECORD_SPANS : undefined,
-    VIVARIUM_ADMIN_PASSWORD: randomBytes(12).toString('hex'),
-    ...(Object.keys(addresses).length === 0 ? {} : { VIVARIUM_SECRET: randomBytes(32).toString('hex') }),
-    ...addresses,
-    ...options.env,
-  };
-  const environment: Record<string, string> = {};
-  for (const [name, value] of Object.entries(wanted)) if (value !== undefined) environment[name] = value;
-  return environment;
-}
-
-async function metricsPort({ metrics }: ProductOptions): Promise<string> {
-  return metrics === true || keepsRecord() ? String(await freePort()) : '0';
-}
-
-/** Of an address only its password is secret. */
-function secretsIn(value: string): readonly string[] {
-  if (value === '') return [];
-  if (!value.includes('://')) return [value];
-  const { password } = new URL(value);
-  return password === '' ? [] : [password];
 }

@@ -35,7 +35,8 @@ export class CondaView {
   readonly #view: View;
   readonly #incarnation: string;
   readonly #fingerprints = new Map<IndexFormat, string>();
-  /** The names that are left of a part which a token's globs or subdirs cut. */
+  /** Those of which a token's globs or subdirs cut something, and the names that are left of them. */
+  readonly #cutParts: readonly ManifestPart[];
   readonly #left = new Map<ManifestPart, readonly string[]>();
   #cutting: Promise<void> | undefined;
   #hashes: ReadonlySet<string> | undefined;
@@ -45,13 +46,13 @@ export class CondaView {
     this.#view = view;
     this.#incarnation = incarnation;
     this.#parts = manifest.parts.filter((part) => belongs(view, part.audience));
+    this.#cutParts = this.#parts.filter((part) => this.#isCut(part));
   }
 
   /** Finds out what a token's globs leave, which has to be waited for before anything else is asked; undefined if it is known. */
   cut(): Promise<void> | undefined {
-    const parts = this.#parts.filter((part) => this.#isCut(part));
-    if (parts.every((part) => this.#left.has(part))) return undefined;
-    this.#cutting ??= this.#cutAll(parts);
+    if (this.#left.size === this.#cutParts.length) return undefined;
+    this.#cutting ??= this.#cutAll();
     return this.#cutting;
   }
 
@@ -139,9 +140,9 @@ export class CondaView {
   }
 
   /** Hundreds of globs on tens of thousands of names take seconds. */
-  async #cutAll(parts: readonly ManifestPart[]): Promise<void> {
+  async #cutAll(): Promise<void> {
     const breathe = inSlices();
-    for (const part of parts) {
+    for (const part of this.#cutParts) {
       const left: string[] = [];
       for (const name of Object.keys(part.shards)) {
         const thing = { audience: part.audience, name, subdir: this.#manifest.subdir };
