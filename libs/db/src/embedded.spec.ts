@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { jest } from '@jest/globals';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
-import { isAlive, readPostmasterFile } from './postmaster-file.js';
+import { disownPostmasterFile, isAlive, readPostmasterFile } from './postmaster-file.js';
 
 const OWNER = fileURLToPath(new URL('./embedded.fixture.mjs', import.meta.url));
 
@@ -142,6 +142,12 @@ describe('a PostgreSQL of our own', () => {
     const again = await startIn(folder);
     expect(await query(again.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await again.stop();
+  });
+
+  it('makes no claim on a folder whose server has just taken its own away', async () => {
+    const folder = await newFolder();
+    await disownPostmasterFile(folder);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('refuses a folder that a living process uses, and leaves that one alone', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify, types } from 'node:util';
 
@@ -42,8 +42,19 @@ export async function isPostmasterOf(pid: number, dataDir: string): Promise<bool
  * needs the rest of the file to see whether processes of the former server use its shared memory.
  */
 export async function disownPostmasterFile(dataDir: string): Promise<void> {
-  const text = await readFile(pathIn(dataDir), 'utf8');
-  await writeFile(pathIn(dataDir), text.replace(/^\d+/, String(process.pid)));
+  // Not made anew: a server that is just ending has no name any more, and takes its file away.
+  const file = await open(pathIn(dataDir), 'r+').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return;
+  try {
+    const text = await file.readFile('utf8');
+    await file.truncate();
+    await file.write(text.replace(/^\d+/, String(process.pid)), 0);
+  } finally {
+    await file.close();
+  }
 }
 
 function pathIn(dataDir: string): string {
